@@ -1,0 +1,70 @@
+/**
+ * One command being run: the request, the reply it writes, the shards it may touch, the clock and the randomness it
+ * is given. One per thread, reused for every command. Whoever calls `row.run(call)` holds the locks of the shards of
+ * the command's keys.
+ *
+ * Handlers never read a clock or `Math.random`: `nowMs` and `random` come from the caller, and from the log entry
+ * when there is one, so that every replica does the same.
+ */
+import type { Arena } from './arena.ts';
+import type { CommandRow } from './command.ts';
+import { Random } from './random.ts';
+import { Reply } from './reply.ts';
+import { Request } from './request.ts';
+import { isLfuPolicy, lfuClock, lruClock } from './access.ts';
+import { type Settings, settingIndex } from './settings.ts';
+import type { Shards } from './shards.ts';
+import { hashBytes, slotOf } from './hash.ts';
+
+const MAXMEMORY_POLICY = settingIndex('maxmemory-policy');
+
+export class Call extends Request {
+  readonly shards: Shards;
+  readonly settings: Settings;
+  readonly reply: Reply;
+  readonly random = new Random(1);
+  row: CommandRow | undefined = undefined;
+  db = 0;
+  /** The time of this command, ms since 1970. Set by `setClock`. */
+  nowMs = 0;
+  /** What `access.ts` writes into a record that is touched now: a time, or minutes for the LFU policies. */
+  accessClock = 0;
+  /** Whether maxmemory-policy counts frequency (LFU) rather than time. */
+  lfu = false;
+  /** CLIENT NO-TOUCH: lookups leave the access clock alone. */
+  noTouch = false;
+  /** The arena and table hash of the key last hashed by `hashKey`. */
+  arena: Arena;
+  hash = 0;
+  /** Changes made, counted as Redis counts `rdb_changes_since_last_save`; 0 after a command that changed nothing. */
+  dirty = 0;
+  /** The client connection, for commands of scope none; only on the main thread. */
+  session: unknown = undefined;
+
+  constructor(shards: Shards, settings: Settings, reply = new Reply()) {
+    super();
+    this.shards = shards;
+    this.settings = settings;
+    this.reply = reply;
+    this.arena = shards.arenas[0];
+  }
+
+  /** Sets the time of the commands to come. Once per batch. */
+  setClock(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.lfu = isLfuPolicy(this.settings.f64[MAXMEMORY_POLICY]);
+    this.accessClock = this.lfu ? lfuClock(nowMs) : lruClock(nowMs);
+  }
+
+  /** Finds the arena and table hash of the key in argument i. */
+  hashKey(i: number): void {
+    this.hashKeyAt(this.buf, this.off[i], this.len[i]);
+  }
+
+  /** `hashKey` for a key that is not an argument (SORT's BY and GET patterns). */
+  hashKeyAt(buf: Uint8Array, start: number, length: number): void {
+    const arena = this.shards.arenas[this.shards.ofSlot[slotOf(buf, start, length)]];
+    this.arena = arena;
+    this.hash = hashBytes(arena.u32[4], arena.u32[5], buf, start, length);
+  }
+}

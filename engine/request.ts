@@ -1,0 +1,153 @@
+/**
+ * One request: ranges of bytes in somebody else's buffer (a socket's read buffer or a ring). Reused for every
+ * command of a thread. Argument 0 is the command's name. The bytes belong to the buffer's owner and are valid
+ * only while the command runs.
+ */
+
+const MAX_SAFE_DIGITS = 15;
+const INT64_MAX = 9223372036854775807n;
+const INT64_MIN = -9223372036854775808n;
+
+const decoder = new TextDecoder();
+
+export class Request {
+  buf: Uint8Array = new Uint8Array(0);
+  argc = 0;
+  /** Where argument i begins in `buf`, and its length in bytes. */
+  off: Int32Array = new Int32Array(64);
+  len: Int32Array = new Int32Array(64);
+
+  /** The results of `long`: the number, rounded when it does not fit a double exactly; then `exact` is false and `big` holds it. */
+  num = 0;
+  exact = true;
+  big = 0n;
+
+  /** Makes room for `count` arguments. */
+  reserveArgs(count: number): void {
+    if (count <= this.off.length) return;
+    let capacity = this.off.length * 2;
+    while (capacity < count) capacity *= 2;
+    const off = new Int32Array(capacity);
+    const len = new Int32Array(capacity);
+    off.set(this.off);
+    len.set(this.len);
+    this.off = off;
+    this.len = len;
+  }
+
+  /** Whether argument i is the word `upper` (ASCII, given in upper case), in any case. */
+  is(i: number, upper: string): boolean {
+    const length = upper.length;
+    if (this.len[i] !== length) return false;
+    const start = this.off[i];
+    for (let k = 0; k < length; k++) {
+      let byte = this.buf[start + k];
+      if (byte >= 97 && byte <= 122) byte -= 32;
+      if (byte !== upper.charCodeAt(k)) return false;
+    }
+    return true;
+  }
+
+  /** Whether arguments i and j hold the same bytes. */
+  same(i: number, j: number): boolean {
+    const length = this.len[i];
+    if (length !== this.len[j]) return false;
+    for (let k = 0; k < length; k++) if (this.buf[this.off[i] + k] !== this.buf[this.off[j] + k]) return false;
+    return true;
+  }
+
+  /**
+   * Reads argument i as a signed 64-bit integer by Redis's strict rule (no spaces, no plus sign, no leading zeros, no
+   * `-0`), leaving it in `num` (and in `big` when `exact` is false). False when it is not one.
+   */
+  long(i: number): boolean {
+    return this.longAt(this.buf, this.off[i], this.len[i]);
+  }
+
+  /** `long` for bytes anywhere, a value in an arena for example. */
+  longAt(buf: Uint8Array, start: number, length: number): boolean {
+    if (length === 0 || length > 20) return false;
+    let at = start;
+    const end = start + length;
+    const negative = buf[at] === 45;
+    if (negative) at++;
+    const digits = end - at;
+    if (digits === 0) return false;
+    const first = buf[at] - 48;
+    if (first < 0 || first > 9) return false;
+    if (first === 0 && (digits > 1 || negative)) return false;
+    if (digits > MAX_SAFE_DIGITS) return this.longSlow(buf, start, end);
+    let value = first;
+    for (at++; at < end; at++) {
+      const digit = buf[at] - 48;
+      if (digit < 0 || digit > 9) return false;
+      value = value * 10 + digit;
+    }
+    this.num = negative ? -value : value;
+    this.exact = true;
+    return true;
+  }
+
+  private longSlow(buf: Uint8Array, start: number, end: number): boolean {
+    const digitsFrom = buf[start] === 45 ? start + 1 : start;
+    for (let i = digitsFrom; i < end; i++) if (buf[i] < 48 || buf[i] > 57) return false;
+    const value = BigInt(String.fromCharCode(...buf.subarray(start, end)));
+    if (value > INT64_MAX || value < INT64_MIN) return false;
+    this.num = Number(value);
+    this.exact = Number.isSafeInteger(this.num);
+    this.big = value;
+    return true;
+  }
+
+  /** The integer last read by `long`, as a BigInt whatever its size. */
+  get bigNum(): bigint {
+    return this.exact ? BigInt(this.num) : this.big;
+  }
+
+  /** Argument i as text (UTF-8, bad bytes replaced). Allocates: for the cold side. */
+  str(i: number): string {
+    return decoder.decode(this.bytes(i));
+  }
+
+  /** A copy of argument i's bytes. Allocates. */
+  bytes(i: number): Uint8Array {
+    return this.buf.slice(this.off[i], this.off[i] + this.len[i]);
+  }
+
+  /**
+   * Reads argument i as a double the way Redis's getDoubleFromObject does: the whole argument must be a number as C's
+   * strtod reads it (decimal, hexadecimal, inf, infinity), no spaces, not NaN. Returns NaN when it is not one.
+   */
+  double(i: number): number {
+    return parseDouble(this.buf, this.off[i], this.len[i]);
+  }
+}
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const INFINITE = /^[+-]?inf(inity)?$/i;
+const HEXADECIMAL = /^([+-]?)0x([0-9a-f]*)(?:\.([0-9a-f]*))?(?:p([+-]?\d+))?$/i;
+
+/** See Request.double. NaN for anything that is not a number. */
+export function parseDouble(buf: Uint8Array, start: number, length: number): number {
+  if (length === 0 || length > 255) return Number.NaN;
+  // The common case, a short whole number, without a string.
+  if (length <= 9) {
+    let value = 0;
+    let i = 0;
+    for (; i < length; i++) {
+      const digit = buf[start + i] - 48;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (i === length) return value;
+  }
+  const text = String.fromCharCode(...buf.subarray(start, start + length));
+  if (DECIMAL.test(text)) return Number(text);
+  if (INFINITE.test(text)) return text[0] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  const hex = HEXADECIMAL.exec(text);
+  if (hex === null || (hex[2] === '' && (hex[3] ?? '') === '')) return Number.NaN;
+  const fraction = hex[3] ?? '';
+  const digits = Number.parseInt(`${hex[2]}${fraction}`, 16);
+  const value = digits * 2 ** (Number(hex[4] ?? 0) - 4 * fraction.length);
+  return hex[1] === '-' ? -value : value;
+}

@@ -1,0 +1,48 @@
+/**
+ * Runs the same commands on an in-process engine and on redis-server and compares the replies byte for byte. Commands
+ * whose reply order is free (SMEMBERS, HGETALL, KEYS …) are compared as sorted elements: name them in `unordered`.
+ */
+import { expect } from 'vitest';
+import type { Arg, TestEngine } from './engine.ts';
+import type { RawClient } from './redis.ts';
+
+/** The elements of a flat array reply, sorted; with `pairs`, sorted by pair. */
+export function sortedReply(reply: string, pairs: boolean): string {
+  const elements = reply.split(/(?=[$*:+,_~%-][^\r\n]*\r\n)/);
+  const head = elements.shift() ?? '';
+  if (!pairs) return head + elements.sort().join('');
+  const joined: string[] = [];
+  for (let i = 0; i < elements.length; i += 2) joined.push(elements[i] + (elements[i + 1] ?? ''));
+  return head + joined.sort().join('');
+}
+
+export interface DifferOptions {
+  /** Lower-case names of commands compared as a set of elements. */
+  unordered?: readonly string[];
+  /** Lower-case names of commands compared as a set of pairs. */
+  unorderedPairs?: readonly string[];
+}
+
+/** Runs `commands` on both sides; fails at the first difference, naming the command, its number and what led to it. */
+export async function compare(
+  engine: TestEngine,
+  redis: RawClient,
+  commands: readonly (readonly Arg[])[],
+  options: DifferOptions = {},
+): Promise<void> {
+  const replies = await redis.pipeline(commands);
+  for (let i = 0; i < commands.length; i++) {
+    const name = String(commands[i][0]).toLowerCase();
+    const ours = engine.run(...commands[i]);
+    const pairs = options.unorderedPairs?.includes(name) ?? false;
+    const free = pairs || (options.unordered?.includes(name) ?? false);
+    const mine = free ? sortedReply(ours, pairs) : ours;
+    const theirs = free ? sortedReply(replies[i], pairs) : replies[i];
+    if (mine !== theirs) {
+      const before = commands.slice(Math.max(0, i - 20), i).map((c) => c.map(String).join(' ')).join('\n  ');
+      expect.fail(
+        `command ${i}: ${commands[i].map(String).join(' ')}\n ours:  ${JSON.stringify(mine)}\n redis: ${JSON.stringify(theirs)}\n after:\n  ${before}`,
+      );
+    }
+  }
+}

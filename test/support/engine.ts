@@ -1,0 +1,86 @@
+/**
+ * An engine in this process without sockets or threads: shards, settings and one `Call`. Runs a command and returns the
+ * bytes of its reply, as a Latin-1 string.
+ */
+import { compactStep } from '../../engine/alloc.ts';
+import type { Arena } from '../../engine/arena.ts';
+import { Call } from '../../engine/call.ts';
+import { CommandTable, WRITE } from '../../engine/command.ts';
+import { engineRows } from '../../engine/commands/index.ts';
+import { wrongArity } from '../../engine/errors.ts';
+import { expireDue, tableOf } from '../../engine/keyspace.ts';
+import { Settings } from '../../engine/settings.ts';
+import { Shards } from '../../engine/shards.ts';
+import { TableWalk, tableVerify } from '../../engine/table.ts';
+import { verifyValue } from '../../engine/values.ts';
+
+export type Arg = string | number | Uint8Array;
+
+const MIB = 1024 * 1024;
+
+export class TestEngine {
+  readonly settings = new Settings();
+  readonly shards: Shards;
+  readonly call: Call;
+  readonly table = new CommandTable(engineRows);
+  /** The time commands see; undefined: the wall clock. */
+  nowMs: number | undefined;
+
+  constructor(options: { shards?: number; arenaBytes?: number } = {}) {
+    this.shards = Shards.create(options.shards ?? 4, options.arenaBytes ?? 256 * MIB, 16, [1, 2]);
+    this.call = new Call(this.shards, this.settings);
+  }
+
+  /** Runs one command given as its arguments. */
+  run(...args: Arg[]): string {
+    const call = this.call;
+    const parts = args.map((arg) => (typeof arg === 'object' ? Buffer.from(arg) : Buffer.from(String(arg), 'utf8')));
+    call.buf = new Uint8Array(Buffer.concat(parts));
+    call.reserveArgs(parts.length);
+    call.argc = parts.length;
+    let at = 0;
+    for (let i = 0; i < parts.length; i++) {
+      call.off[i] = at;
+      call.len[i] = parts[i].length;
+      at += parts[i].length;
+    }
+    call.setClock(this.nowMs ?? Date.now());
+    call.reply.length = 0;
+    call.dirty = 0;
+    const row = this.table.find(call.buf, call.off[0], call.len[0]);
+    if (row === undefined) throw new Error(`no such command: ${args[0]}`);
+    call.row = row;
+    if (row.arity >= 0 ? call.argc !== row.arity : call.argc < -row.arity) call.reply.error(wrongArity(row.name));
+    else row.run(call);
+    if (row.flags & WRITE) for (const arena of this.shards.arenas) compactStep(arena);
+    return Buffer.from(call.reply.u8.subarray(0, call.reply.length)).toString('latin1');
+  }
+
+  /** Splits a line at spaces and runs it. */
+  line(text: string): string {
+    return this.run(...text.split(' '));
+  }
+
+  /** Deletes what has expired, in every shard. */
+  expire(): number {
+    let expired = 0;
+    for (const arena of this.shards.arenas) expired += expireDue(arena, this.nowMs ?? Date.now(), 1e9);
+    return expired;
+  }
+
+  /** Walks every table and every value and throws at the first broken invariant. */
+  verify(): void {
+    for (const arena of this.shards.arenas) this.verifyArena(arena);
+  }
+
+  private verifyArena(arena: Arena): void {
+    const walk = new TableWalk();
+    for (let db = 0; db < 16; db++) {
+      const t = tableOf(arena, db);
+      if (t === 0) continue;
+      tableVerify(arena, t);
+      walk.start();
+      for (let record = walk.next(arena, t); record !== 0; record = walk.next(arena, t)) verifyValue(arena, record);
+    }
+  }
+}
