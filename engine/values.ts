@@ -12,6 +12,12 @@ export interface ValueOps {
   bytes(a: Arena, root: Offset): number;
   /** For tests: throws when an invariant does not hold. O(n). */
   verify(a: Arena, root: Offset): void;
+  /**
+   * Builds a copy of the value in `to`, which may be another arena or the same one, and returns its root: RENAME and MOVE
+   * between shards, and COPY. The copy has the same encoding and the same order of elements where order is visible. The
+   * caller has made sure that `to` can hold `bytes` more and half as much again.
+   */
+  copy(from: Arena, root: Offset, to: Arena): Offset;
 }
 
 const OPS: (ValueOps | undefined)[] = new Array(8).fill(undefined);
@@ -38,6 +44,11 @@ export function freeValue(a: Arena, record: Offset): void {
 /** Bytes of the blocks behind a record's value; 0 for an inline value. */
 export function valueBytes(a: Arena, record: Offset): number {
   return hasRoot(a, record) ? opsOf(a, record).bytes(a, valueWord(a, record)) : 0;
+}
+
+/** The root, in `to`, of a copy of a record's value; only for values with a root (`hasRoot`). See ValueOps.copy. */
+export function copyRoot(from: Arena, record: Offset, to: Arena): Offset {
+  return opsOf(from, record).copy(from, valueWord(from, record), to);
 }
 
 export function verifyValue(a: Arena, record: Offset): void {
