@@ -63,20 +63,18 @@ const TABLE_SLOTS = 2048;
 
 /** The command table: rows by id, and a case-blind lookup by the bytes of a name that makes no string. */
 export class CommandTable {
+  /** By id; a subcommand's row follows that of its container. */
   readonly rows: CommandRow[] = [];
   private readonly slots = new Int16Array(TABLE_SLOTS).fill(-1);
   private readonly names: Uint8Array[] = [];
-  private readonly topLevelCount: number;
 
   constructor(rows: readonly CommandRow[]) {
     for (const row of rows) this.add(row);
-    this.topLevelCount = this.rows.length;
-    for (const row of rows) for (const sub of row.subcommands ?? []) this.number(sub);
   }
 
   /** The rows that can be called by name, without subcommands. */
   get topLevel(): CommandRow[] {
-    return this.rows.slice(0, this.topLevelCount);
+    return this.rows.filter((row) => !row.name.includes('|'));
   }
 
   private number(row: CommandRow): void {
@@ -87,10 +85,24 @@ export class CommandTable {
   private add(row: CommandRow): void {
     this.number(row);
     const name = new TextEncoder().encode(row.name);
-    this.names.push(name);
+    this.names[row.id as number] = name;
     let slot = nameHash(name, 0, name.length);
     while (this.slots[slot] >= 0) slot = (slot + 1) & (TABLE_SLOTS - 1);
     this.slots[slot] = row.id as number;
+    for (const sub of row.subcommands ?? []) this.number(sub);
+  }
+
+  /**
+   * The row that a request calls: of its subcommand where the command has some. Undefined when there is no such
+   * command or subcommand; `unknownCommand` says which.
+   */
+  resolve(request: Request): CommandRow | undefined {
+    const row = this.find(request.buf, request.off[0], request.len[0]);
+    if (row?.subcommands === undefined || request.argc < 2) return row;
+    for (const sub of row.subcommands) {
+      if (request.is(1, sub.name.slice(row.name.length + 1).toUpperCase())) return sub;
+    }
+    return undefined;
   }
 
   /** The row named by `length` bytes at `start`, in any case; undefined when there is none. About 10 ns. */
@@ -119,4 +131,24 @@ function sameName(name: Uint8Array, buf: Uint8Array, start: number, length: numb
     if (byte !== name[i]) return false;
   }
   return true;
+}
+
+const MAX_SHOWN_BYTES = 128;
+
+/** The error for a request whose command, or subcommand, is not in the table. */
+export function unknownCommand(table: CommandTable, request: Request): string {
+  const name = request.str(0).slice(0, MAX_SHOWN_BYTES);
+  if (table.find(request.buf, request.off[0], request.len[0]) !== undefined) {
+    return `ERR unknown subcommand '${request.str(1).slice(0, MAX_SHOWN_BYTES)}'. Try ${name.toUpperCase()} HELP.`;
+  }
+  let shown = '';
+  for (let i = 1; i < request.argc && shown.length < MAX_SHOWN_BYTES; i++) {
+    shown += `'${request.str(i).slice(0, MAX_SHOWN_BYTES - shown.length)}' `;
+  }
+  return `ERR unknown command '${name}', with args beginning with: ${shown}`;
+}
+
+/** Whether the number of arguments fits the row. */
+export function arityFits(row: CommandRow, argc: number): boolean {
+  return row.arity >= 0 ? argc === row.arity : argc >= -row.arity;
 }

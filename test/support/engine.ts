@@ -5,7 +5,7 @@
 import { compactStep } from '../../engine/alloc.ts';
 import type { Arena } from '../../engine/arena.ts';
 import { Call } from '../../engine/call.ts';
-import { CommandTable, WRITE } from '../../engine/command.ts';
+import { arityFits, CommandTable, unknownCommand, WRITE } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
 import { wrongArity } from '../../engine/errors.ts';
 import { expireDue, tableOf } from '../../engine/keyspace.ts';
@@ -47,12 +47,12 @@ export class TestEngine {
     call.setClock(this.nowMs ?? Date.now());
     call.reply.length = 0;
     call.dirty = 0;
-    const row = this.table.find(call.buf, call.off[0], call.len[0]);
-    if (row === undefined) throw new Error(`no such command: ${args[0]}`);
+    const row = this.table.resolve(call);
     call.row = row;
-    if (row.arity >= 0 ? call.argc !== row.arity : call.argc < -row.arity) call.reply.error(wrongArity(row.name));
+    if (row === undefined) call.reply.error(unknownCommand(this.table, call));
+    else if (!arityFits(row, call.argc)) call.reply.error(wrongArity(row.name));
     else row.run(call);
-    if (row.flags & WRITE) for (const arena of this.shards.arenas) compactStep(arena);
+    if (row !== undefined && row.flags & WRITE) for (const arena of this.shards.arenas) compactStep(arena);
     return Buffer.from(call.reply.u8.subarray(0, call.reply.length)).toString('latin1');
   }
 
