@@ -6,7 +6,7 @@
  * Handlers never read a clock or `Math.random`: `nowMs` and `random` come from the caller, and from the log entry
  * when there is one, so that every replica does the same.
  */
-import type { Arena } from './arena.ts';
+import { type Arena, WORD_SEED0, WORD_SEED1 } from './arena.ts';
 import type { CommandRow } from './command.ts';
 import { Random } from './random.ts';
 import { Reply } from './reply.ts';
@@ -36,6 +36,11 @@ export class Call extends Request {
   /** The arena and table hash of the key last hashed by `hashKey`. */
   arena: Arena;
   hash = 0;
+  /** Hash and shard of each key argument that this request has hashed so far (where keyRequest[i] === request). */
+  private keyHash = new Uint32Array(64);
+  private keyShard = new Uint16Array(64);
+  private keyRequest = new Int32Array(64);
+  private request = 1;
   /** Changes made, counted as Redis counts `rdb_changes_since_last_save`; 0 after a command that changed nothing. */
   dirty = 0;
   /** The client connection, for commands of scope none; only on the main thread. */
@@ -56,15 +61,37 @@ export class Call extends Request {
     this.accessClock = this.lfu ? lfuClock(nowMs) : lruClock(nowMs);
   }
 
-  /** Finds the arena and table hash of the key in argument i. */
+  /** Forgets the key hashes of the last request; called once per request, before anything is looked up. */
+  begin(row: CommandRow): void {
+    this.row = row;
+    this.request = (this.request + 1) | 0;
+    this.dirty = 0;
+    if (this.keyHash.length < this.off.length) this.growKeys();
+  }
+
+  private growKeys(): void {
+    this.keyHash = new Uint32Array(this.off.length);
+    this.keyShard = new Uint16Array(this.off.length);
+    this.keyRequest = new Int32Array(this.off.length);
+  }
+
+  /** Finds the arena and table hash of the key in argument i. Computed once per request, then remembered. */
   hashKey(i: number): void {
+    if (this.keyRequest[i] === this.request) {
+      this.arena = this.shards.arenas[this.keyShard[i]];
+      this.hash = this.keyHash[i];
+      return;
+    }
     this.hashKeyAt(this.buf, this.off[i], this.len[i]);
+    this.keyRequest[i] = this.request;
+    this.keyShard[i] = this.arena.shard;
+    this.keyHash[i] = this.hash;
   }
 
   /** `hashKey` for a key that is not an argument (SORT's BY and GET patterns). */
   hashKeyAt(buf: Uint8Array, start: number, length: number): void {
     const arena = this.shards.arenas[this.shards.ofSlot[slotOf(buf, start, length)]];
     this.arena = arena;
-    this.hash = hashBytes(arena.u32[4], arena.u32[5], buf, start, length);
+    this.hash = hashBytes(arena.u32[WORD_SEED0], arena.u32[WORD_SEED1], buf, start, length);
   }
 }

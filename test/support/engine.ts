@@ -46,9 +46,8 @@ export class TestEngine {
     }
     call.setClock(this.nowMs ?? Date.now());
     call.reply.length = 0;
-    call.dirty = 0;
     const row = this.table.resolve(call);
-    call.row = row;
+    if (row !== undefined) call.begin(row);
     if (row === undefined) call.reply.error(unknownCommand(this.table, call));
     else if (!arityFits(row, call.argc)) call.reply.error(wrongArity(row.name));
     else row.run(call);
