@@ -108,7 +108,14 @@ export function lookupRead(c: Call, i: number): Offset {
   return record;
 }
 
-/** The live record of the key in argument i, without counting or touching (OBJECT, TTL, TYPE …). */
+/** For a read that counts as a hit or miss but is no use of the key (OBJECT, TTL, TYPE, EXISTS). */
+export function lookupPeek(c: Call, i: number): Offset {
+  const record = lookupQuiet(c, i);
+  c.arena.f64[record === 0 ? COUNTER_MISSES : COUNTER_HITS]++;
+  return record;
+}
+
+/** The live record of the key in argument i, without counting or touching. */
 export function lookupQuiet(c: Call, i: number): Offset {
   const record = find(c, i);
   return record === 0 || isExpired(c, record) ? 0 : record;
@@ -213,6 +220,48 @@ export function resizeValue(a: Arena, record: Offset, valueLength: number): Offs
   return to;
 }
 
+/**
+ * Gives the record found by the call's last lookup (`c.arena`, `c.hash`) a new type, value and expiry, freeing what the
+ * old value had: SET over anything. The inline value has room for `valueLength` bytes, which the caller writes;
+ * `expireAtMs` 0 for none. One allocation at most, and none when the block fits (as in `resizeValue`) and the key goes
+ * on having, or not having, an expiry.
+ */
+export function overwriteRecord(
+  c: Call,
+  record: Offset,
+  type: number,
+  valueLength: number,
+  expireAtMs: number,
+): Offset {
+  const a = c.arena;
+  const word = record >>> 2;
+  const head = a.u32[word];
+  const had = (head & HEAD_EXPIRY) !== 0;
+  const has = expireAtMs !== 0;
+  const need = RECORD_HEADER_BYTES + (has ? EXPIRY_BYTES : 0) + a.u32[word + 2] + valueLength;
+  const usable = usableSize(a, record);
+  let to = record;
+  if (had === has && need <= usable && (need * 2 >= usable || usable <= 64)) {
+    freeValue(a, record);
+  } else {
+    to = newRecord(a, a.u8, keyStart(a, record), a.u32[word + 2], valueLength, expireAtMs);
+    a.u32[(to + 4) >>> 2] = a.u32[word + 1];
+    tableReplace(a, tableOf(a, c.db), c.hash, record, to);
+    freeValue(a, record);
+    free(a, record);
+  }
+  a.u32[to >>> 2] = ((head >>> HEAD_KEYSPACE_SHIFT) << HEAD_KEYSPACE_SHIFT) | type | (has ? HEAD_EXPIRY : 0);
+  setValueWord(a, to, valueLength);
+  if (has) {
+    a.f64[(to + RECORD_HEADER_BYTES) >>> 3] = expireAtMs;
+    noteExpiring(a, tableOf(a, c.db), c.hash, expireAtMs, had ? 0 : 1);
+  } else if (had) {
+    a.u32[(tableOf(a, c.db) + EXPIRING_COUNT) >>> 2]--;
+    a.f64[COUNTER_EXPIRING_KEYS]--;
+  }
+  return to;
+}
+
 /** Drops the inline value's room: for a record whose value becomes a root (set the value word and encoding afterwards). */
 export function dropInline(a: Arena, record: Offset): Offset {
   return resizeValue(a, record, 0);
@@ -310,31 +359,37 @@ export function flushDatabase(a: Arena, db: number): void {
 const due: Offset[] = [];
 
 /**
- * Deletes keys that have expired by `nowMs`, about `limit` of them at the most (whole buckets). Returns how many; when
- * it returns 0 nothing is due and the header's next expiry is exact enough to sleep until.
+ * Deletes keys that have expired by `nowMs`, looking at `limit` buckets of the tables at the most. Returns how many it
+ * looked at: 0 when nothing is due, and then the header's next expiry is good to sleep until. (A bucket can be due
+ * without an expired key in it, when a TTL was taken away or prolonged; a look makes its bound exact again.)
  */
 export function expireDue(a: Arena, nowMs: number, limit: number): number {
-  let expired = 0;
-  const databases = a.u32[WORD_DATABASES];
+  let looked = 0;
   let next = Number.POSITIVE_INFINITY;
+  const databases = a.u32[WORD_DATABASES];
   for (let keyspace = 0; keyspace < databases; keyspace++) {
     const t = a.u32[(DATABASE_DIRECTORY_OFFSET >>> 2) + keyspace];
     if (t === 0) continue;
-    while (expired < limit) {
+    while (looked < limit) {
       const bucket = expiryDueBucket(a, t, nowMs);
       if (bucket < 0) break;
-      due.length = 0;
-      bucketRecords(a, t, bucket, due);
-      // Deleting may merge the table's last bucket away, even this one: refresh while the bucket's number still holds.
-      let count = 0;
-      for (let i = 0; i < due.length; i++) if (recordExpiry(a, due[i]) <= nowMs) due[count++] = due[i];
-      expiryRefresh(a, t, bucket, nowMs);
-      for (let i = 0; i < count; i++) deleteRecord(a, due[i]);
-      expired += count;
+      looked++;
+      expireBucket(a, t, bucket, nowMs);
     }
     next = Math.min(next, a.f64[(t + TABLE_NEXT_EXPIRY) >>> 3]);
   }
   a.f64[COUNTER_NEXT_EXPIRY] = next;
-  a.f64[COUNTER_EXPIRED] += expired;
-  return expired;
+  return looked;
+}
+
+function expireBucket(a: Arena, t: Offset, bucket: number, nowMs: number): void {
+  due.length = 0;
+  bucketRecords(a, t, bucket, due);
+  // Deleting may merge buckets, this one too: its bound is set while its number still means these records.
+  expiryRefresh(a, t, bucket, nowMs);
+  for (let i = 0; i < due.length; i++) {
+    if (recordExpiry(a, due[i]) > nowMs) continue;
+    deleteRecord(a, due[i]);
+    a.f64[COUNTER_EXPIRED]++;
+  }
 }

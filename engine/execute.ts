@@ -1,0 +1,50 @@
+/**
+ * Runs one command on the thread that holds its shards' locks: the checks that every command needs around its handler,
+ * the same on the main thread and on workers.
+ */
+import { ArenaFullError, canHold } from './alloc.ts';
+import { COUNTER_DIRTY } from './arena.ts';
+import type { Call } from './call.ts';
+import { type CommandRow, DENYOOM, WRITE } from './command.ts';
+import { ERR } from './errors.ts';
+import { settingIndex } from './settings.ts';
+
+const MAXMEMORY = settingIndex('maxmemory');
+
+/** What a command may need beyond twice its own bytes: splits, directories, small copies. */
+const HEADROOM_BYTES = 1024 * 1024;
+
+/** Makes room below maxmemory before a write; false when it cannot. */
+export interface Evictor {
+  makeRoom(call: Call): boolean;
+}
+
+/** Runs `row`'s handler on `call`; exactly one reply is in `call.reply` afterwards. Throws only for our own mistakes. */
+export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
+  if ((row.flags & WRITE) === 0) {
+    row.run(call);
+    return;
+  }
+  if (call.settings.f64[MAXMEMORY] > 0 && !evictor.makeRoom(call) && (row.flags & DENYOOM) !== 0) {
+    call.reply.error(ERR.OOM);
+    return;
+  }
+  if ((row.flags & DENYOOM) !== 0 && !canHold(call.arena, requestBytes(call) * 2 + HEADROOM_BYTES)) {
+    call.reply.error(ERR.ARENA_FULL);
+    return;
+  }
+  const mark = call.reply.length;
+  try {
+    row.run(call);
+  } catch (error) {
+    if (!(error instanceof ArenaFullError)) throw error;
+    call.reply.rewind(mark);
+    call.reply.error(ERR.ARENA_FULL);
+  }
+  if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
+}
+
+function requestBytes(call: Call): number {
+  const last = call.argc - 1;
+  return call.off[last] + call.len[last] - call.off[0];
+}

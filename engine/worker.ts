@@ -1,0 +1,185 @@
+/**
+ * The entry of a worker thread. It runs the commands that the main thread queued for its shards, and expires their keys.
+ *
+ * It works in slices: takes a shard's lock, works for at most SLICE_US, gives the lock back. With nothing to do it sleeps
+ * in `Atomics.wait` until the main thread rings its bell or the next key is due to expire.
+ */
+import { type MessagePort, workerData } from 'node:worker_threads';
+import { compactStep } from './alloc.ts';
+import { COUNTER_NEXT_EXPIRY } from './arena.ts';
+import { Call } from './call.ts';
+import { type CommandRow, CommandTable, WRITE } from './command.ts';
+import { engineRows } from './commands/index.ts';
+import { type Evictor, execute } from './execute.ts';
+import { makeEvictor } from './eviction.ts';
+import { expireDue } from './keyspace.ts';
+import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
+import { hasSingleKey, LockSet, markShards } from './locks.ts';
+import { Settings } from './settings.ts';
+import { Shards } from './shards.ts';
+
+/** The longest time a worker keeps a shard's lock while it has more to do. */
+const SLICE_US = 100;
+/** Keys expired between two looks at the clock. */
+const EXPIRE_BATCH = 32;
+/** The longest sleep: an expiry set while the worker sleeps is noticed within this time. */
+const MAX_SLEEP_MS = 25;
+/** How long to sleep when a lock was not free. */
+const RETRY_MS = 0.1;
+
+export interface WorkerData {
+  thread: number;
+  arenas: SharedArrayBuffer[];
+  settings: SharedArrayBuffer;
+  link: LinkMemory;
+  port: MessagePort;
+  /** Word 0 counts the times a worker had something for the main thread, which sleeps on it. */
+  mainBell: SharedArrayBuffer;
+  /** The shards this worker owns: [from, to). */
+  from: number;
+  to: number;
+}
+
+const BUSY = 0;
+const IDLE = 1;
+const BLOCKED = 2;
+
+class WorkerThread {
+  private readonly data: WorkerData;
+  private readonly shards: Shards;
+  private readonly call: Call;
+  private readonly table = new CommandTable(engineRows);
+  private readonly link: WorkerLink;
+  private readonly locks: LockSet;
+  private readonly needed: Uint8Array;
+  private readonly mainBell: Int32Array;
+  private readonly evictor: Evictor;
+
+  constructor(data: WorkerData) {
+    this.data = data;
+    this.shards = new Shards(data.arenas);
+    this.call = new Call(this.shards, new Settings(data.settings));
+    this.link = new WorkerLink(data.link, data.port);
+    this.locks = new LockSet(this.shards, data.thread);
+    this.needed = new Uint8Array(this.shards.arenas.length);
+    this.mainBell = new Int32Array(data.mainBell);
+    this.evictor = makeEvictor(this.shards, this.call.settings, data.thread);
+  }
+
+  run(): void {
+    const bells = this.link.bells;
+    while (Atomics.load(bells, BELL_STOP) === 0) {
+      const bell = Atomics.load(bells, BELL_WORKER);
+      const served = this.serveRequests();
+      const expired = this.expireKeys();
+      this.locks.releaseAll();
+      if (served === BUSY || expired === BUSY) continue;
+      const blocked = served === BLOCKED || expired === BLOCKED;
+      Atomics.store(bells, BELL_WORKER_SLEEPS, 1);
+      Atomics.wait(bells, BELL_WORKER, bell, blocked ? RETRY_MS : this.sleepMs());
+      Atomics.store(bells, BELL_WORKER_SLEEPS, 0);
+    }
+  }
+
+  private sleepMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (let shard = this.data.from; shard < this.data.to; shard++) {
+      next = Math.min(next, this.shards.arenas[shard].f64[COUNTER_NEXT_EXPIRY]);
+    }
+    return Math.max(0, Math.min(MAX_SLEEP_MS, next - Date.now()));
+  }
+
+  /** Runs queued commands for one slice. */
+  private serveRequests(): number {
+    const requests = this.link.requests;
+    let at = requests.peek();
+    if (at === 0) return IDLE;
+    const startedAt = performance.now();
+    let beganAt = startedAt;
+    let state = BUSY;
+    for (; at !== 0; at = requests.peek()) {
+      if (beganAt - startedAt > SLICE_US / 1000) {
+        this.locks.releaseAll();
+        break;
+      }
+      const row = this.table.rows[requests.u32[(at >>> 2) + 1]];
+      this.link.receive(at, this.call);
+      this.call.begin(row);
+      if (!this.takeLocks(row)) {
+        state = beganAt === startedAt ? BLOCKED : BUSY;
+        break;
+      }
+      this.call.reply.length = 0;
+      execute(this.call, row, this.evictor);
+      if (row.flags & WRITE) this.compact(row);
+      const now = performance.now();
+      this.reply(at, (now - beganAt) * 1000);
+      beganAt = now;
+      requests.release(at);
+    }
+    this.link.publish();
+    this.ringMain();
+    return state;
+  }
+
+  /** Takes the locks of the command's shards. One shard: tries only. Several: waits for them. */
+  private takeLocks(row: CommandRow): boolean {
+    if (hasSingleKey(row)) {
+      this.call.hashKey(row.firstKey);
+      return this.locks.tryTake(this.call.arena.shard);
+    }
+    markShards(this.call, row, this.needed);
+    this.locks.takeMarked(this.needed);
+    return true;
+  }
+
+  private compact(row: CommandRow): void {
+    if (hasSingleKey(row)) {
+      compactStep(this.call.arena);
+      return;
+    }
+    for (let shard = 0; shard < this.needed.length; shard++) {
+      if (this.needed[shard] === 1) compactStep(this.shards.arenas[shard]);
+    }
+  }
+
+  /** Sends the reply; when the ring is full, lets go of everything and waits for the main thread to read. */
+  private reply(at: number, elapsedUs: number): void {
+    while (!this.link.send(at, this.call.reply, elapsedUs)) {
+      this.locks.releaseAll();
+      this.link.publish();
+      this.ringMain();
+      Atomics.wait(this.mainBell, 0, Atomics.load(this.mainBell, 0), RETRY_MS);
+    }
+  }
+
+  private ringMain(): void {
+    Atomics.add(this.mainBell, 0, 1);
+    Atomics.notify(this.mainBell, 0);
+  }
+
+  /** Deletes expired keys of this worker's shards for one slice. */
+  private expireKeys(): number {
+    const startedAt = performance.now();
+    const nowMs = Date.now();
+    let state = IDLE;
+    for (let shard = this.data.from; shard < this.data.to; shard++) {
+      const arena = this.shards.arenas[shard];
+      if (arena.f64[COUNTER_NEXT_EXPIRY] > nowMs) continue;
+      if (!this.locks.tryTake(shard)) {
+        state = state === BUSY ? BUSY : BLOCKED;
+        continue;
+      }
+      while (expireDue(arena, nowMs, EXPIRE_BATCH) > 0) {
+        compactStep(arena);
+        state = BUSY;
+        if (performance.now() - startedAt > SLICE_US / 1000) break;
+      }
+      this.locks.release(shard);
+      if (performance.now() - startedAt > SLICE_US / 1000) break;
+    }
+    return state;
+  }
+}
+
+new WorkerThread(workerData as WorkerData).run();
