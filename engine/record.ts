@@ -4,7 +4,7 @@
  *
  * ```
  * 8-aligned, little-endian
- * +0  u32 head:  bits 0-3 type | 4-7 encoding | 8 has expiry | 9 raw string | 16-31 keyspace number (key records)
+ * +0  u32 head:  bits 0-3 type | 4-7 encoding | 8 has expiry | 9 raw string | 10 text string | 16-31 keyspace number (key records)
  * +4  u32 access clock (key records, see eviction.ts) or owner: offset of the table it is in (members)
  * +8  u32 key length in bytes
  * +12 u32 value length in bytes (inline value) or offset of the value's root block (encoding >= ENC_ROOT)
@@ -34,6 +34,8 @@ export const ENC_ROOT = 8;
 export const HEAD_EXPIRY = 1 << 8;
 /** OBJECT ENCODING says `raw` whatever the length: the string was appended to or written into. */
 export const HEAD_RAW = 1 << 9;
+/** OBJECT ENCODING says `embstr` although the string reads as an integer (INCRBYFLOAT's results). */
+export const HEAD_TEXT = 1 << 10;
 export const HEAD_KEYSPACE_SHIFT = 16;
 
 export const RECORD_HEADER_BYTES = 16;
