@@ -64,6 +64,8 @@ export class Arena {
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
   readonly f64: Float64Array;
+  /** For words at any byte offset; little-endian must be asked for. */
+  readonly view: DataView;
   readonly shard: number;
 
   /** Attaches to an arena that `createArena` formatted, on this or another thread. */
@@ -74,6 +76,7 @@ export class Arena {
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.f64 = new Float64Array(buffer);
+    this.view = new DataView(buffer);
     this.shard = this.u32[WORD_SHARD];
   }
 

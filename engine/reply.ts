@@ -22,6 +22,8 @@ const LOOP_BYTES = 64;
 
 export class Reply {
   u8: Uint8Array;
+  /** The same bytes as `u8`, for words at any offset. */
+  view: DataView;
   /** Bytes written so far. */
   length = 0;
   /** 2 or 3: the protocol of the connection whose command runs. */
@@ -32,6 +34,7 @@ export class Reply {
 
   constructor(capacity = 64 * 1024) {
     this.u8 = new Uint8Array(capacity);
+    this.view = new DataView(this.u8.buffer);
   }
 
   /** Makes room for `extra` more bytes. */
@@ -42,6 +45,7 @@ export class Reply {
     const grown = new Uint8Array(capacity);
     grown.set(this.u8.subarray(0, this.length));
     this.u8 = grown;
+    this.view = new DataView(grown.buffer);
   }
 
   /** A prefix byte, a non-negative integer, CRLF. */
