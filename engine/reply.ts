@@ -22,8 +22,6 @@ const LOOP_BYTES = 64;
 
 export class Reply {
   u8: Uint8Array;
-  /** The same bytes as `u8`, for words at any offset. */
-  view: DataView;
   /** Bytes written so far. */
   length = 0;
   /** 2 or 3: the protocol of the connection whose command runs. */
@@ -31,6 +29,7 @@ export class Reply {
   /** Error replies written since the thread began; the code of the last one is `lastError`. */
   errors = 0;
   lastError = '';
+  private view: DataView;
 
   constructor(capacity = 64 * 1024) {
     this.u8 = new Uint8Array(capacity);
@@ -45,7 +44,12 @@ export class Reply {
     const grown = new Uint8Array(capacity);
     grown.set(this.u8.subarray(0, this.length));
     this.u8 = grown;
-    this.view = new DataView(grown.buffer);
+  }
+
+  /** The same bytes as `u8`, for words at any offset. Follows `u8` when another array is put there. */
+  words(): DataView {
+    if (this.view.buffer !== this.u8.buffer) this.view = new DataView(this.u8.buffer);
+    return this.view;
   }
 
   /** A prefix byte, a non-negative integer, CRLF. */
