@@ -33,7 +33,17 @@ import {
   WORD_SEED1,
   WORD_SHARD,
 } from './arena.ts';
-import { baseBytes, formatPages, longestRun, MAX_PAGES, S_PEAK, S_RUN_PAGES, S_SLAB_PAGES, S_TOP } from './pages.ts';
+import {
+  baseBytes,
+  formatPages,
+  freePages,
+  longestRun,
+  MAX_PAGES,
+  S_PEAK,
+  S_RUN_PAGES,
+  S_SLAB_PAGES,
+  S_TOP,
+} from './pages.ts';
 import { CK_COUNT, CURRENT, LIST_COUNT, MAX_SPAN_PAGES } from './spans.ts';
 
 export { compactStep, registerRelocator } from './compact.ts';
@@ -96,11 +106,13 @@ export function resetArena(a: Arena): void {
 }
 
 /**
- * Whether an allocation of `bytes`, or up to eight that sum to it, would surely succeed now. Errs on the side of no,
- * by up to 1 MiB: it looks for one free run in which each of them could open a span of its own.
+ * Whether an allocation of `bytes`, or up to eight that sum to it, would surely succeed now. Errs on the side of no, by
+ * up to 1 MiB, since each of them may open a span of its own. A block of at most a page only needs free pages
+ * somewhere; for larger ones it looks for one free run that would hold them all.
  */
 export function canHold(a: Arena, bytes: number): boolean {
   const reserve = bytes <= ONE_PAGE_BYTES ? ALLOCATIONS : ALLOCATIONS * MAX_SPAN_PAGES;
+  if (bytes <= PAGE_BYTES) return freePages(a) >= reserve;
   return longestRun(a) >= reserve + Math.ceil(bytes / PAGE_BYTES);
 }
 

@@ -73,6 +73,8 @@ export const S_BINS = STATE + 12;
 export const BIN_COUNT = 128;
 export const STATE_WORDS = S_BINS + BIN_COUNT - STATE;
 
+/** The debt goes no higher, so that one large value does not keep compaction busy for long. */
+const MAX_DEBT = 1024;
 /** How many runs of the bin of its own length a request looks at before it cuts a longer one. */
 const OWN_BIN_TRIES = 8;
 
@@ -106,7 +108,7 @@ export function takePages(a: Arena, count: number): number {
       setTop(a, page + count);
     }
   }
-  i32[S_DEBT] += count;
+  owePages(a, count);
   return page;
 }
 
@@ -114,6 +116,8 @@ export function takePages(a: Arena, count: number): number {
 export function releasePages(a: Arena, page: number, count: number): void {
   const i32 = a.i32;
   if (i32[S_DEBT] > 0) i32[S_DEBT] -= Math.min(i32[S_DEBT], count);
+  // So that freeing the same block again is noticed, even if its page lies above the top by now.
+  i32[DESCRIPTORS + (page << 3)] = 0;
   if (page > i32[S_FIRST]) {
     const before = DESCRIPTORS + ((page - 1) << 3);
     const state = i32[before] & TAG_STATE_MASK;
@@ -147,6 +151,27 @@ export function longestRun(a: Arena): number {
     if (bits !== 0) return Math.max(above, shortestOfBin(word * 32 + 31 - Math.clz32(bits)));
   }
   return above;
+}
+
+/** Has compaction win back `count` pages at the coming safe points, if there are any to win (compact.ts). */
+export function owePages(a: Arena, count: number): void {
+  a.i32[S_DEBT] = Math.min(a.i32[S_DEBT] + count, MAX_DEBT);
+}
+
+/** Pages' worth of room in spans: what is in use less what is live. */
+export function idlePages(a: Arena): number {
+  const live = a.f64[COUNTER_USED_BYTES] - baseBytes(a);
+  return a.i32[S_SLAB_PAGES] + a.i32[S_RUN_PAGES] - live / PAGE_BYTES;
+}
+
+/** Whether less than a sixteenth of the arena is free. */
+export function shortOfPages(a: Arena): boolean {
+  return freePages(a) * 16 < a.i32[S_PAGES];
+}
+
+/** Pages in free runs and above the top. */
+export function freePages(a: Arena): number {
+  return a.i32[S_FREE_PAGES] + a.i32[S_PAGES] - a.i32[S_TOP];
 }
 
 /** The bin that a free run of `count` pages hangs in. */

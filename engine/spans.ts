@@ -29,12 +29,15 @@ import {
   D_ROOM,
   D_SIZE,
   DESCRIPTORS,
+  idlePages,
+  owePages,
   releasePages,
   S_RUN_PAGES,
   S_SLAB_PAGES,
   STATE_RUN,
   STATE_SLAB,
   STATE_TAIL,
+  shortOfPages,
   TAG_STATE_MASK,
   takePages,
 } from './pages.ts';
@@ -74,7 +77,8 @@ export const LIST_CURRENT = 5;
 export const TAG_LIST_SHIFT = 3;
 export const TAG_CK_SHIFT = 8;
 
-const NO_LIMIT = 0x7fffffff;
+/** A room that no free reaches. */
+export const NO_LIMIT = 0x7fffffff;
 
 /** The arena has no free page left that would serve. Thrown as one shared instance; the arena is as it was before. */
 export class ArenaFullError extends Error {
@@ -245,7 +249,7 @@ function newSpan(a: Arena, ck: number): number {
   return page;
 }
 
-function releaseSpan(a: Arena, d: number): void {
+export function releaseSpan(a: Arena, d: number): void {
   const pages = CLASS_PAGES[a.i32[d] >>> (TAG_CK_SHIFT + 3)];
   a.i32[S_SLAB_PAGES] -= pages;
   releasePages(a, (d - DESCRIPTORS) >>> 3, pages);
@@ -255,8 +259,27 @@ function releaseSpan(a: Arena, d: number): void {
 function sinkSpan(a: Arena, d: number): void {
   const tag = a.i32[d];
   if (((tag >>> TAG_LIST_SHIFT) & 7) !== LIST_NONE) unlinkSpan(a, d);
-  if (a.i32[d + D_ROOM] === CLASS_CAPACITY[tag >>> (TAG_CK_SHIFT + 3)]) releaseSpan(a, d);
-  else linkSpan(a, d);
+  if (a.i32[d + D_ROOM] === CLASS_CAPACITY[tag >>> (TAG_CK_SHIFT + 3)]) {
+    releaseSpan(a, d);
+  } else {
+    linkSpan(a, d);
+    oweForSparse(a, d);
+  }
+}
+
+/**
+ * Has compaction win back pages when a span has become at most half full and half of the memory in spans is idle, or
+ * when one has become at all sparse and pages are short. Two spans' worth, since what is packed now goes on decaying:
+ * with one, deleting nine blocks in ten at random leaves memory at 2.8 times what is live, with two at 2.0, for a
+ * quarter of a move per delete.
+ */
+function oweForSparse(a: Arena, d: number): void {
+  const i32 = a.i32;
+  const list = (i32[d] >>> TAG_LIST_SHIFT) & 7;
+  if (list === LIST_COUNT - 1) return;
+  if ((list <= 1 && idlePages(a) * 2 > i32[S_SLAB_PAGES]) || shortOfPages(a)) {
+    owePages(a, 2 * CLASS_PAGES[i32[d] >>> (TAG_CK_SHIFT + 3)]);
+  }
 }
 
 /** Hangs a span that has both room and blocks in use into the list for its occupancy. */
