@@ -17,7 +17,9 @@
  * ```
  * The span's words in the descriptor of its first page (pages.ts): `free` is the head of the list of freed blocks,
  * `fresh` the first block never handed out yet (so that a new span is not written over), `room` how many blocks are
- * left, `limit` the room at which a free has to look after the lists. A full span is in no list.
+ * left, `limit` the room at which a free has to look after the lists. A span that was filled is in no list until a 32nd
+ * of it is free again: churn over many full spans would else go through the lists at every call (66 instead of 37 ns for
+ * a free and an alloc of 96 bytes), for at most 3 % of memory. Spans of fewer than 32 blocks come back at the first free.
  */
 import { type Arena, COUNTER_USED_BYTES, type Offset, PAGE_BYTES, PAGE_SHIFT } from './arena.ts';
 import {
@@ -221,7 +223,7 @@ function nextSpan(a: Arena, ck: number): number {
   if (full !== 0) {
     const d = DESCRIPTORS + (full << 3);
     i32[d] = STATE_SLAB | (LIST_NONE << TAG_LIST_SHIFT) | (ck << TAG_CK_SHIFT);
-    i32[d + D_LIMIT] = 1;
+    i32[d + D_LIMIT] = retiredLimit(CLASS_CAPACITY[ck >>> 3]);
   }
   const d = DESCRIPTORS + (page << 3);
   i32[d] = STATE_SLAB | (LIST_CURRENT << TAG_LIST_SHIFT) | (ck << TAG_CK_SHIFT);
@@ -298,6 +300,11 @@ export function linkSpan(a: Arena, d: number): void {
   i32[d + D_NEXT] = head;
   if (head !== 0) i32[DESCRIPTORS + (head << 3) + D_PREV] = page;
   i32[LISTS + list * CK_COUNT + ck] = page;
+}
+
+/** The room at which a span that was filled goes back into the lists. */
+export function retiredLimit(capacity: number): number {
+  return 1 + (capacity >>> 5);
 }
 
 /** The number of blocks in use at which a span falls out of a list, into the one below or, from list 0, out of use. */

@@ -42,6 +42,7 @@ import {
   LIST_NONE,
   LISTS,
   listFloor,
+  retiredLimit,
   TAG_CK_SHIFT,
   TAG_LIST_SHIFT,
 } from './spans.ts';
@@ -129,7 +130,8 @@ function verifySpan(a: Arena, page: number): number {
   const list = (i32[d] >>> TAG_LIST_SHIFT) & 7;
   const used = capacity - room;
   if (list === LIST_NONE) {
-    expect(room === 0 && i32[d + D_LIMIT] === 1, `${where} has room but hangs in no list`);
+    expect(i32[d + D_LIMIT] === retiredLimit(capacity), `limit of ${where}`);
+    expect(room < i32[d + D_LIMIT], `${where} has room but hangs in no list`);
   } else if (list === LIST_CURRENT) {
     expect(i32[CURRENT + ck] === page, `${where} is not current`);
   } else {
