@@ -18,7 +18,7 @@ export const SETTINGS = [
   ['hz', 10],
   ['databases', 16],
   ['proto-max-bulk-len', 512 * 1024 * 1024],
-  ['hash-max-listpack-entries', 128],
+  ['hash-max-listpack-entries', 512],
   ['hash-max-listpack-value', 64],
   ['set-max-intset-entries', 512],
   ['zset-max-listpack-entries', 128],
