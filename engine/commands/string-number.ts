@@ -6,11 +6,13 @@ import type { Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { ERR } from '../errors.ts';
 import { createRecord, lookupWrite, resizeValue } from '../keyspace.ts';
+import { addLongDouble, formatLongDouble, type LongDouble, parseLongDouble } from '../longdouble.ts';
 import { HEAD_RAW, HEAD_TEXT, TYPE_STRING, valueStart } from '../record.ts';
-import { isString, stringLength, stringStart } from '../types/string.ts';
+import { isString, KEEP_EXPIRY, setString, stringLength, stringStart } from '../types/string.ts';
 
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
+const encoder = new TextEncoder();
 
 export function incr(c: Call): void {
   add(c, 1);
@@ -102,5 +104,20 @@ function storeBigSum(c: Call, record: Offset, sum: bigint): void {
 }
 
 export function incrbyfloat(c: Call): void {
-  c.reply.error(ERR.NOT_FLOAT);
+  const record = lookupWrite(c, 1);
+  const a = c.arena;
+  let value: LongDouble | undefined = { m: 0n, e: 0 };
+  if (record !== 0) {
+    if (!isString(a, record)) return c.reply.error(ERR.WRONGTYPE);
+    value = parseLongDouble(a.u8, stringStart(a, record), stringLength(a, record));
+  }
+  const amount = value && parseLongDouble(c.buf, c.off[2], c.len[2]);
+  if (value === undefined || amount === undefined) return c.reply.error(ERR.NOT_FLOAT);
+  const sum = addLongDouble(value, amount);
+  if (sum === undefined) return c.reply.error(ERR.NAN_OR_INFINITY);
+  const text = encoder.encode(formatLongDouble(sum));
+  const to = setString(c, 1, record, text, 0, text.length, KEEP_EXPIRY);
+  a.u32[to >>> 2] |= HEAD_TEXT;
+  c.dirty++;
+  c.reply.bulk(text, 0, text.length);
 }
