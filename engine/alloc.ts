@@ -57,6 +57,7 @@ export {
   KIND_RECORD,
   KIND_STREAM_NODE,
   KIND_TREE_NODE,
+  KIND_ZSET_MEMBER,
   usableSize,
 } from './spans.ts';
 export { verifyAlloc } from './verifyalloc.ts';

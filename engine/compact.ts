@@ -6,14 +6,16 @@
  * Why: an allocator that cannot move blocks is at the mercy of its callers. Fill a cache with small values, drop nine
  * in ten, and every page still holds a few; large values then find no page (Robson, "Worst case fragmentation of first
  * fit and best fit storage allocation strategies", 1977). Here pointers are offsets and owners are found by kind, so
- * blocks can move, and memory in use stays within about 5/4 of what is live for any history of movable blocks.
+ * blocks can move, and whatever the history, pages in movable spans settle at about 5/4 of what is live in them, plus a
+ * span or two per class. (While every write takes pages faster than a step's budget frees them, as large values over
+ * blocks of 16 bytes do, that takes some more writes.)
  *
  * When: touched pages cannot be handed back to the operating system, so there is no hurry until someone wants pages.
  * Work is therefore driven by debt (S_DEBT), counted in pages: it grows by what is taken from the arena, and when spans
  * fall half empty while half of all span memory is idle or pages run short (`oweForSparse`); it shrinks by what is
  * given back. While a sixth of span memory is idle, each step empties spans, the sparsest first, until the debt is
- * paid or the step's budget spent. Emptying a span that is f full frees it for f of a span's worth of copying, and never
- * takes a page: blocks only move into spans that have room, so a move cannot fail.
+ * paid or the step's budget spent. Emptying a span that is f full frees it for f of a span's worth of copying, and
+ * never takes a page: blocks only move into spans that have room, so a move cannot fail.
  *
  * The spans' lists by occupancy (spans.ts) are the queue of victims, and what a step leaves half done simply hangs in a
  * lower list than before; there is no other state. As with the rest of the allocator, what happens depends on the
@@ -103,7 +105,8 @@ function compact(a: Arena): void {
 
 /**
  * The descriptor of a span to empty, or 0: one of the emptiest list that has any, of the largest class, since there the
- * fewest moves free a page. About 1 microsecond when all lists are empty. Class 0 is left out: nothing is in it for long.
+ * fewest moves free a page. About 1 microsecond when all lists are empty. Class 0 is left out: its blocks would move
+ * into class 1.
  */
 function findVictim(a: Arena): number {
   const i32 = a.i32;
@@ -134,7 +137,7 @@ function othersHaveRoom(a: Arena, ck: number, list: number, victim: number): boo
   return missing <= 0;
 }
 
-/** Moves blocks out of a listed span until it is empty, the budget is spent or others are full; returns the budget left. */
+/** Moves blocks out of a listed span until it is empty, the budget spent or all others full; returns the budget left. */
 function evacuate(a: Arena, d: number, budget: number): number {
   const i32 = a.i32;
   const ck = i32[d] >>> TAG_CK_SHIFT;

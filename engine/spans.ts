@@ -6,7 +6,7 @@
  * of everything in it by one relocator. Each (class, kind) pair, `ck` for short, allocates from its current span; when
  * that is full it goes on with the fullest other span that has room, so that sparse spans drain by themselves. The
  * other spans with room hang in four lists per ck by how full they are, which is where compaction looks for victims.
- * Only frees move a span between lists, downwards; only becoming current takes it out.
+ * Frees move a span downwards through the lists; becoming current or a victim takes it out.
  *
  * ```
  * page 1, the span lists, u32 page numbers, 0 = none
@@ -17,9 +17,10 @@
  * ```
  * The span's words in the descriptor of its first page (pages.ts): `free` is the head of the list of freed blocks,
  * `fresh` the first block never handed out yet (so that a new span is not written over), `room` how many blocks are
- * left, `limit` the room at which a free has to look after the lists. A span that was filled is in no list until a 32nd
- * of it is free again: churn over many full spans would else go through the lists at every call (66 instead of 37 ns for
- * a free and an alloc of 96 bytes), for at most 3 % of memory. Spans of fewer than 32 blocks come back at the first free.
+ * left, `limit` the room at which a free has to look after the lists. A span that was filled is in no list until a
+ * 32nd of it is free again: churn over many full spans would else go through the lists at every call (66 instead of
+ * 37 ns for a free and an alloc of 96 bytes), for at most 3 % of memory. Spans of fewer than 32 blocks come back at
+ * the first free.
  */
 import { type Arena, COUNTER_USED_BYTES, type Offset, PAGE_BYTES, PAGE_SHIFT } from './arena.ts';
 import {
@@ -48,11 +49,13 @@ import {
 export const KIND_FIXED = 0;
 /** Key records (record.ts). */
 export const KIND_RECORD = 1;
-/** Members of tables inside hashes, sets and sorted sets. */
+/** Members of tables inside hashes and sets. */
 export const KIND_MEMBER = 2;
 export const KIND_LIST_NODE = 3;
 export const KIND_TREE_NODE = 4;
 export const KIND_STREAM_NODE = 5;
+/** Members of sorted sets: their table and their tree point at them. */
+export const KIND_ZSET_MEMBER = 6;
 /** Room for kinds in a ck. */
 export const KIND_COUNT = 8;
 
@@ -211,7 +214,7 @@ function freeRun(a: Arena, block: Offset, state: number): void {
   releasePages(a, page, bytes >>> PAGE_SHIFT);
 }
 
-/** Retires the full current span of ck and makes another one current; returns its descriptor, or 0 for want of pages. */
+/** Retires the full current span of ck and makes another current; returns its descriptor, or 0 for want of pages. */
 function nextSpan(a: Arena, ck: number): number {
   const i32 = a.i32;
   let page = 0;
@@ -257,7 +260,7 @@ export function releaseSpan(a: Arena, d: number): void {
   releasePages(a, (d - DESCRIPTORS) >>> 3, pages);
 }
 
-/** A free brought the room of a span that is not current to its limit: the span is empty, or belongs in a lower list. */
+/** A free brought the room of a span that is not current to its limit: it is empty, or belongs in a lower list. */
 function sinkSpan(a: Arena, d: number): void {
   const tag = a.i32[d];
   if (((tag >>> TAG_LIST_SHIFT) & 7) !== LIST_NONE) unlinkSpan(a, d);
