@@ -374,7 +374,7 @@ function merge(a: Arena, t: Offset): void {
   u32.fill(0, from >>> 2, (from >>> 2) + BUCKET_BYTES / 4);
   if (u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0) expiryMerge(a, t, target, removed);
   u32[(t + BUCKETS) >>> 2] = removed;
-  if (removed <= mask >>> 1) {
+  if (removed - 1 <= mask >>> 1) {
     mask >>>= 1;
     u32[(t + MASK) >>> 2] = mask;
   }
