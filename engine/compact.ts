@@ -137,7 +137,7 @@ function othersHaveRoom(a: Arena, ck: number, list: number, victim: number): boo
   return missing <= 0;
 }
 
-/** Moves blocks out of a listed span until it is empty, others are full or the budget is spent; returns what is left. */
+/** Moves blocks out of a listed span until it is empty, others are full or the budget is spent; returns the rest. */
 function evacuate(a: Arena, d: number, budget: number): number {
   const i32 = a.i32;
   const ck = i32[d] >>> TAG_CK_SHIFT;
