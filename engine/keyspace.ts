@@ -321,7 +321,7 @@ export function deleteRecord(a: Arena, record: Offset): void {
   free(a, record);
 }
 
-/** Takes a record out of its table and counts, but frees nothing (RENAME and MOVE take the value over). */
+/** Takes a record out of its table and counts, but frees nothing (RENAME takes the value over, MOVE the whole record). */
 export function detachRecord(a: Arena, record: Offset): void {
   const t = tableOfRecord(a, record);
   tableRemove(a, t, recordHash(a, record), record);
@@ -330,6 +330,20 @@ export function detachRecord(a: Arena, record: Offset): void {
     a.u32[(t + EXPIRING_COUNT) >>> 2]--;
     a.f64[COUNTER_EXPIRING_KEYS]--;
   }
+}
+
+/**
+ * Puts a record that is in no table into a database of the call's arena, under the key of the last lookup (`c.hash`),
+ * which is absent there: undoes `detachRecord`, perhaps elsewhere.
+ */
+export function attachRecord(c: Call, db: number, record: Offset): void {
+  const a = c.arena;
+  const t = tableForInsert(a, db);
+  const head = a.u32[record >>> 2] & ((1 << HEAD_KEYSPACE_SHIFT) - 1);
+  a.u32[record >>> 2] = head | (keyspaceOf(a, db) << HEAD_KEYSPACE_SHIFT);
+  tableInsert(a, t, c.hash, record);
+  a.f64[COUNTER_KEYS]++;
+  if ((head & HEAD_EXPIRY) !== 0) noteExpiring(a, t, c.hash, recordExpiry(a, record), 1);
 }
 
 /** Exchanges the keyspaces of two databases in this shard. */

@@ -44,8 +44,10 @@ export function parseLongDouble(buf: Uint8Array, start: number, length: number):
   const digits = whole + fraction;
   if (digits === '') return undefined;
   const mantissa = BigInt(hex === null ? digits : `0x${digits}`);
-  const value = hex === null ? fromDecimal(mantissa, digits.length, fraction.length, Number(exponentText))
-    : fromBinary(mantissa, Number(exponentText) - 4 * fraction.length);
+  const value =
+    hex === null
+      ? fromDecimal(mantissa, digits.length, fraction.length, Number(exponentText))
+      : fromBinary(mantissa, Number(exponentText) - 4 * fraction.length);
   if (value !== undefined && sign === '-') value.m = -value.m;
   return value;
 }
@@ -63,8 +65,7 @@ function fromBinary(digits: bigint, exponent: number): LongDouble | undefined {
   if (digits === 0n) return { m: 0n, e: 0 };
   const top = exponent + bitLength(digits);
   if (top > OVERFLOW_EXPONENT || top < MIN_EXPONENT) return undefined;
-  const value =
-    exponent >= 0 ? rounded(digits << BigInt(exponent), 1n) : rounded(digits, 1n << BigInt(-exponent));
+  const value = exponent >= 0 ? rounded(digits << BigInt(exponent), 1n) : rounded(digits, 1n << BigInt(-exponent));
   return value.m === 0n || value.e === Number.POSITIVE_INFINITY ? undefined : value;
 }
 

@@ -3,10 +3,11 @@
  * under the shard's lock.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, FAST, READONLY, SCOPE_KEYS, WRITE } from '../command.ts';
+import { type CommandRow, FAST, READONLY, WRITE } from '../command.ts';
 import { ERR, invalidExpire } from '../errors.ts';
 import { clearExpiry, deleteRecord, lookupPeek, lookupWrite, setExpiry } from '../keyspace.ts';
 import { recordExpiry } from '../record.ts';
+import { ONE_KEY, rowMaker } from './rows.ts';
 
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
@@ -121,32 +122,28 @@ function persist(c: Call): void {
   c.reply.int(1);
 }
 
-function row(name: string, arity: number, flags: number, since: string, summary: string, run: (call: Call) => void): CommandRow {
-  return {
-    name,
-    arity,
-    flags: flags | FAST,
-    firstKey: 1,
-    lastKey: 1,
-    keyStep: 1,
-    group: 'generic',
-    categories: ['keyspace'],
-    scope: SCOPE_KEYS,
-    since,
-    complexity: 'O(1)',
-    summary,
-    run,
-  };
-}
+const W = WRITE | FAST;
+const R = READONLY | FAST;
+const O1 = 'O(1)';
+const row = rowMaker('generic', ['keyspace']);
 
 export const expireRows: CommandRow[] = [
-  row('expire', -3, WRITE, '1.0.0', 'Lets a key expire after some seconds', expire),
-  row('expireat', -3, WRITE, '1.2.0', 'Lets a key expire at a Unix time in seconds', expireat),
-  row('expiretime', 2, READONLY, '7.0.0', 'Returns the Unix time in seconds at which a key expires', expiretime),
-  row('persist', 2, WRITE, '2.2.0', 'Takes the expiry of a key away', persist),
-  row('pexpire', -3, WRITE, '2.6.0', 'Lets a key expire after some milliseconds', pexpire),
-  row('pexpireat', -3, WRITE, '2.6.0', 'Lets a key expire at a Unix time in milliseconds', pexpireat),
-  row('pexpiretime', 2, READONLY, '7.0.0', 'Returns the Unix time in milliseconds at which a key expires', pexpiretime),
-  row('pttl', 2, READONLY, '2.6.0', 'Returns the milliseconds until a key expires', pttl),
-  row('ttl', 2, READONLY, '1.0.0', 'Returns the seconds until a key expires', ttl),
+  row('expire', -3, W, ONE_KEY, '1.0.0', O1, 'Lets a key expire after some seconds', expire),
+  row('expireat', -3, W, ONE_KEY, '1.2.0', O1, 'Lets a key expire at a Unix time in seconds', expireat),
+  row('expiretime', 2, R, ONE_KEY, '7.0.0', O1, 'Returns the Unix time in seconds at which a key expires', expiretime),
+  row('persist', 2, W, ONE_KEY, '2.2.0', O1, 'Takes the expiry of a key away', persist),
+  row('pexpire', -3, W, ONE_KEY, '2.6.0', O1, 'Lets a key expire after some milliseconds', pexpire),
+  row('pexpireat', -3, W, ONE_KEY, '2.6.0', O1, 'Lets a key expire at a Unix time in milliseconds', pexpireat),
+  row(
+    'pexpiretime',
+    2,
+    R,
+    ONE_KEY,
+    '7.0.0',
+    O1,
+    'Returns the Unix time in milliseconds at which a key expires',
+    pexpiretime,
+  ),
+  row('pttl', 2, R, ONE_KEY, '2.6.0', O1, 'Returns the milliseconds until a key expires', pttl),
+  row('ttl', 2, R, ONE_KEY, '1.0.0', O1, 'Returns the seconds until a key expires', ttl),
 ];

@@ -1,11 +1,17 @@
 /**
- * The commands on keys whatever they hold. Here: those that count or delete the keys they name, and the list of all rows
- * of the group. Handlers; run under the locks of the keys' shards.
+ * The commands on keys whatever they hold. Here: those that count, delete or name what is at the keys they are given, and
+ * the list of all rows of the group. Handlers; run under the locks of the keys' shards.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, FAST, READONLY, SCOPE_KEYS, WRITE } from '../command.ts';
+import { type CommandRow, FAST, READONLY, WRITE } from '../command.ts';
 import { deleteRecord, lookupPeek, lookupRead, lookupWrite } from '../keyspace.ts';
+import { typeName } from '../types/encoding.ts';
+import { databaseRows } from './database.ts';
 import { expireRows } from './expire.ts';
+import { objectRow } from './object.ts';
+import { renameRows } from './rename.ts';
+import { ALL_KEYS, ONE_KEY, rowMaker } from './rows.ts';
+import { scanRows } from './scan.ts';
 
 /** DEL and UNLINK: freeing happens here and now in both; blocks go back to the arena in about 10 ns each. */
 function del(c: Call): void {
@@ -32,28 +38,23 @@ function touch(c: Call): void {
   c.reply.int(found);
 }
 
-function manyKeys(name: string, flags: number, since: string, complexity: string, summary: string, run: (call: Call) => void): CommandRow {
-  return {
-    name,
-    arity: -2,
-    flags,
-    firstKey: 1,
-    lastKey: -1,
-    keyStep: 1,
-    group: 'generic',
-    categories: ['keyspace'],
-    scope: SCOPE_KEYS,
-    since,
-    complexity,
-    summary,
-    run,
-  };
+function type(c: Call): void {
+  const record = lookupPeek(c, 1);
+  c.reply.simple(record === 0 ? 'none' : typeName(c.arena, record));
 }
 
+const R = READONLY | FAST;
+const row = rowMaker('generic', ['keyspace']);
+
 export const genericRows: CommandRow[] = [
-  manyKeys('del', WRITE, '1.0.0', 'O(n) for n keys and the elements in them', 'Deletes keys', del),
-  manyKeys('exists', READONLY | FAST, '1.0.0', 'O(n) for n keys', 'Counts how many of the keys exist', exists),
-  manyKeys('touch', READONLY | FAST, '3.2.1', 'O(n) for n keys', 'Marks keys as used now and counts those that exist', touch),
-  manyKeys('unlink', WRITE | FAST, '4.0.0', 'O(n) for n keys and the elements in them', 'Deletes keys', del),
+  row('del', -2, WRITE, ALL_KEYS, '1.0.0', 'O(n) for n keys and the elements in them', 'Deletes keys', del),
+  row('exists', -2, R, ALL_KEYS, '1.0.0', 'O(n) for n keys', 'Counts how many of the keys exist', exists),
+  row('touch', -2, R, ALL_KEYS, '3.2.1', 'O(n) for n keys', 'Marks keys as used now, counts those that exist', touch),
+  row('type', 2, R, ONE_KEY, '1.0.0', 'O(1)', 'Names the type of what is at a key', type),
+  row('unlink', -2, WRITE | FAST, ALL_KEYS, '4.0.0', 'O(n) for n keys and the elements in them', 'Deletes keys', del),
   ...expireRows,
+  ...renameRows,
+  ...scanRows,
+  objectRow,
+  ...databaseRows,
 ];

@@ -2,10 +2,11 @@
  * SET with options, and the commands that set or read a string and change its expiry: SETEX, PSETEX, SETNX, GETSET,
  * GETEX, GETDEL. Handlers; run under the shard's lock.
  */
+
+import type { Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { ERR, invalidExpire } from '../errors.ts';
 import { clearExpiry, deleteRecord, lookupRead, lookupWrite, setExpiry } from '../keyspace.ts';
-import type { Offset } from '../arena.ts';
 import { isString, KEEP_EXPIRY, setString, stringLength, stringStart } from '../types/string.ts';
 
 const NX = 1 << 0;

@@ -4,13 +4,14 @@
  * GET, SET without options and MSET allocate nothing outside the arena.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, READONLY, SCOPE_KEYS, WRITE } from '../command.ts';
+import { type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
 import { ERR, wrongArity } from '../errors.ts';
 import { lookupRead, lookupWrite } from '../keyspace.ts';
 import { recordType, TYPE_STRING, valueStart, valueWord } from '../record.ts';
 import { settingIndex } from '../settings.ts';
 import { growString, isString, setString, stringLength, stringStart } from '../types/string.ts';
 import { lcs } from './lcs.ts';
+import { ALL_KEYS, KEY_PAIRS, ONE_KEY, rowMaker, TWO_KEYS } from './rows.ts';
 import { decr, decrby, incr, incrby, incrbyfloat } from './string-number.ts';
 import { getdel, getex, getset, psetex, setex, setnx, setWithOptions } from './string-options.ts';
 
@@ -134,45 +135,84 @@ function getrange(c: Call): void {
 }
 
 const W = WRITE | DENYOOM;
-const ONE = [1, 1, 1] as const;
 const O1 = 'O(1)';
-
-function row(
-  name: string,
-  arity: number,
-  flags: number,
-  keys: readonly [number, number, number],
-  since: string,
-  complexity: string,
-  summary: string,
-  run: (call: Call) => void,
-): CommandRow {
-  const [firstKey, lastKey, keyStep] = keys;
-  const scope = SCOPE_KEYS;
-  return { name, arity, flags, firstKey, lastKey, keyStep, group: 'string', scope, since, complexity, summary, run };
-}
+const row = rowMaker('string');
 
 export const stringRows: CommandRow[] = [
-  row('get', 2, READONLY | FAST, ONE, '1.0.0', O1, 'Returns the string at a key', get),
-  row('set', -3, W, ONE, '1.0.0', O1, 'Stores a string at a key, whatever the key held, with optional conditions and expiry', set),
-  row('append', 3, W | FAST, ONE, '2.0.0', 'O(1) amortised for a short tail', 'Adds bytes to the end of a string', append),
-  row('decr', 2, W | FAST, ONE, '1.0.0', O1, 'Subtracts one from the integer at a key', decr),
-  row('decrby', 3, W | FAST, ONE, '1.0.0', O1, 'Subtracts a number from the integer at a key', decrby),
-  row('getdel', 2, WRITE | FAST, ONE, '6.2.0', O1, 'Returns a string and deletes its key', getdel),
-  row('getex', -2, WRITE | FAST, ONE, '6.2.0', O1, 'Returns a string and changes the expiry of its key', getex),
-  row('getrange', 4, READONLY, ONE, '2.4.0', 'O(n) for the n bytes returned', 'Returns part of a string', getrange),
-  row('getset', 3, W | FAST, ONE, '1.0.0', O1, 'Stores a string and returns the one it replaces', getset),
-  row('incr', 2, W | FAST, ONE, '1.0.0', O1, 'Adds one to the integer at a key', incr),
-  row('incrby', 3, W | FAST, ONE, '1.0.0', O1, 'Adds a number to the integer at a key', incrby),
-  row('incrbyfloat', 3, W | FAST, ONE, '2.6.0', O1, 'Adds a decimal fraction to the number at a key', incrbyfloat),
-  row('lcs', -3, READONLY, [1, 2, 1], '7.0.0', 'O(n*m) for strings of n and m bytes', 'Finds the longest common subsequence of two strings', lcs),
-  row('mget', -2, READONLY | FAST, [1, -1, 1], '1.0.0', 'O(n) for n keys', 'Returns the strings at several keys', mget),
-  row('mset', -3, W, [1, -1, 2], '1.0.1', 'O(n) for n keys', 'Stores several strings at once', mset),
-  row('msetnx', -3, W, [1, -1, 2], '1.0.1', 'O(n) for n keys', 'Stores several strings unless one of the keys exists', msetnx),
-  row('psetex', 4, W, ONE, '2.6.0', O1, 'Stores a string that expires after some milliseconds', psetex),
-  row('setex', 4, W, ONE, '2.0.0', O1, 'Stores a string that expires after some seconds', setex),
-  row('setnx', 3, W | FAST, ONE, '1.0.0', O1, 'Stores a string unless the key exists', setnx),
-  row('setrange', 4, W, ONE, '2.2.0', 'O(n) for the n bytes written', 'Writes bytes into a string at an offset', setrange),
-  row('strlen', 2, READONLY | FAST, ONE, '2.2.0', O1, 'Returns the length of a string in bytes', strlen),
-  row('substr', 4, READONLY, ONE, '1.0.0', 'O(n) for the n bytes returned', 'Returns part of a string (the old name of GETRANGE)', getrange),
+  row('get', 2, READONLY | FAST, ONE_KEY, '1.0.0', O1, 'Returns the string at a key', get),
+  row(
+    'set',
+    -3,
+    W,
+    ONE_KEY,
+    '1.0.0',
+    O1,
+    'Stores a string at a key, whatever the key held, with optional conditions and expiry',
+    set,
+  ),
+  row(
+    'append',
+    3,
+    W | FAST,
+    ONE_KEY,
+    '2.0.0',
+    'O(1) amortised for a short tail',
+    'Adds bytes to the end of a string',
+    append,
+  ),
+  row('decr', 2, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts one from the integer at a key', decr),
+  row('decrby', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts a number from the integer at a key', decrby),
+  row('getdel', 2, WRITE | FAST, ONE_KEY, '6.2.0', O1, 'Returns a string and deletes its key', getdel),
+  row('getex', -2, WRITE | FAST, ONE_KEY, '6.2.0', O1, 'Returns a string and changes the expiry of its key', getex),
+  row('getrange', 4, READONLY, ONE_KEY, '2.4.0', 'O(n) for the n bytes returned', 'Returns part of a string', getrange),
+  row('getset', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Stores a string and returns the one it replaces', getset),
+  row('incr', 2, W | FAST, ONE_KEY, '1.0.0', O1, 'Adds one to the integer at a key', incr),
+  row('incrby', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Adds a number to the integer at a key', incrby),
+  row('incrbyfloat', 3, W | FAST, ONE_KEY, '2.6.0', O1, 'Adds a decimal fraction to the number at a key', incrbyfloat),
+  row(
+    'lcs',
+    -3,
+    READONLY,
+    TWO_KEYS,
+    '7.0.0',
+    'O(n*m) for strings of n and m bytes',
+    'Finds the longest common subsequence of two strings',
+    lcs,
+  ),
+  row('mget', -2, READONLY | FAST, ALL_KEYS, '1.0.0', 'O(n) for n keys', 'Returns the strings at several keys', mget),
+  row('mset', -3, W, KEY_PAIRS, '1.0.1', 'O(n) for n keys', 'Stores several strings at once', mset),
+  row(
+    'msetnx',
+    -3,
+    W,
+    KEY_PAIRS,
+    '1.0.1',
+    'O(n) for n keys',
+    'Stores several strings unless one of the keys exists',
+    msetnx,
+  ),
+  row('psetex', 4, W, ONE_KEY, '2.6.0', O1, 'Stores a string that expires after some milliseconds', psetex),
+  row('setex', 4, W, ONE_KEY, '2.0.0', O1, 'Stores a string that expires after some seconds', setex),
+  row('setnx', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Stores a string unless the key exists', setnx),
+  row(
+    'setrange',
+    4,
+    W,
+    ONE_KEY,
+    '2.2.0',
+    'O(n) for the n bytes written',
+    'Writes bytes into a string at an offset',
+    setrange,
+  ),
+  row('strlen', 2, READONLY | FAST, ONE_KEY, '2.2.0', O1, 'Returns the length of a string in bytes', strlen),
+  row(
+    'substr',
+    4,
+    READONLY,
+    ONE_KEY,
+    '1.0.0',
+    'O(n) for the n bytes returned',
+    'Returns part of a string (the old name of GETRANGE)',
+    getrange,
+  ),
 ];

@@ -171,7 +171,8 @@ registerValueOps(TYPE_STRING, {
   verify(a, root) {
     const length = a.u32[root >>> 2];
     if (length <= MAX_INLINE_BYTES) throw new Error(`string: ${length} bytes have a root of their own`);
-    if (ROOT_HEADER_BYTES + length > usableSize(a, root)) throw new Error(`string: ${length} bytes overrun their block`);
+    if (ROOT_HEADER_BYTES + length > usableSize(a, root))
+      throw new Error(`string: ${length} bytes overrun their block`);
   },
   copy(from, root, to) {
     const length = from.u32[root >>> 2];
