@@ -27,6 +27,12 @@ export const ERR = {
   HASH_NOT_INTEGER: 'ERR hash value is not an integer',
   HASH_NOT_FLOAT: 'ERR hash value is not a float',
   INVALID_CURSOR: 'ERR invalid cursor',
+  NUMKEYS_NOT_POSITIVE: 'ERR numkeys should be greater than 0',
+  COUNT_NOT_POSITIVE: 'ERR count should be greater than 0',
+  COUNT_NEGATIVE: "ERR COUNT can't be negative",
+  MAXLEN_NEGATIVE: "ERR MAXLEN can't be negative",
+  RANK_ZERO:
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
 } as const;
 
 export function wrongArity(name: string): string {
