@@ -1,0 +1,265 @@
+/**
+ * Decides where a command runs, and runs it: on this thread, with the shards borrowed from their workers, or on a worker,
+ * over its ring. Main thread only.
+ *
+ * The main thread keeps a shard it has borrowed until the tick ends, so that a pipeline takes each lock once. A command
+ * may run here only when nothing for its shard is queued, so that commands on one key keep their order. `auto` runs here
+ * what costs less than handing it over; `inline` always, waiting for a lock if it must; `ring` never.
+ *
+ * A command over several shards takes all their locks in one place, here or on a worker. On a worker, its connection
+ * waits for the reply before it goes on: any of its later commands might touch the same keys.
+ */
+import { compactStep } from '../engine/alloc.ts';
+import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
+import type { Call } from '../engine/call.ts';
+import {
+  arityFits,
+  type CommandRow,
+  type CommandTable,
+  NO_AUTH,
+  SCOPE_ALL,
+  SCOPE_NONE,
+  unknownCommand,
+  WRITE,
+} from '../engine/command.ts';
+import { ERR, wrongArity } from '../engine/errors.ts';
+import { type Evictor, execute } from '../engine/execute.ts';
+import { expireDue } from '../engine/keyspace.ts';
+import { SEVERAL_SHARDS } from '../engine/link.ts';
+import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
+import { Random } from '../engine/random.ts';
+import type { Shards } from '../engine/shards.ts';
+import { type Clients, PAUSE_NONE } from './clients.ts';
+import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
+import type { Session } from './session.ts';
+import type { SlowLog } from './slowlog.ts';
+import type { CommandStats } from './stats.ts';
+import type { WorkerPool } from './workers.ts';
+
+export const DISPATCH_MODES = ['auto', 'inline', 'ring'] as const;
+export type DispatchMode = (typeof DISPATCH_MODES)[number];
+
+/** A command that takes longer than this on average is given to a worker, in mode `auto`. */
+const HAND_OVER_US = 100;
+/** Commands over every key start with this cost, until they are measured. */
+const HEAVY_US = 1000;
+const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
+/** Buckets with something to expire that are looked at when a shard is borrowed. */
+const EXPIRE_BUCKETS = 4;
+/** The number of the main thread in lock words; workers follow. */
+export const MAIN_THREAD = 0;
+
+export class Dispatcher implements Executor {
+  readonly call: Call;
+  readonly table: CommandTable;
+  readonly stats: CommandStats;
+  private readonly shards: Shards;
+  private readonly workers: WorkerPool;
+  private readonly locks: LockSet;
+  private readonly evictor: Evictor;
+  private readonly slowLog: SlowLog;
+  private readonly mode: DispatchMode;
+  private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
+  /** Commands queued at workers, by shard. */
+  private readonly queued: Int32Array;
+  private readonly needed: Uint8Array;
+  /** 1 for rows with exactly one key. */
+  private readonly single: Uint8Array;
+  /** Sessions that wait for the reply of a command over several shards, and the shards it marked. */
+  private readonly waitingForMany = new Map<number, Uint8Array>();
+  /** Sessions that found a ring full or have to wait for their own replies. */
+  private readonly stalled = new Set<Session>();
+  private clients: Clients | undefined = undefined;
+
+  constructor(
+    call: Call,
+    table: CommandTable,
+    stats: CommandStats,
+    workers: WorkerPool,
+    evictor: Evictor,
+    slowLog: SlowLog,
+    mode: DispatchMode,
+  ) {
+    this.call = call;
+    this.table = table;
+    this.stats = stats;
+    this.shards = call.shards;
+    this.workers = workers;
+    this.evictor = evictor;
+    this.slowLog = slowLog;
+    this.mode = mode;
+    this.locks = new LockSet(this.shards, MAIN_THREAD);
+    this.queued = new Int32Array(this.shards.arenas.length);
+    this.needed = new Uint8Array(this.shards.arenas.length);
+    this.single = Uint8Array.from(table.rows, (row) => (hasSingleKey(row) ? 1 : 0));
+    for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id as number] = HEAVY_US;
+    workers.onReplies = () => this.takeReplies();
+  }
+
+  /** Whose sessions the replies of workers go to. */
+  serve(clients: Clients): void {
+    this.clients = clients;
+  }
+
+  beginBatch(): void {
+    this.stats.beginBatch(performance.now());
+  }
+
+  execute(session: Session): Outcome {
+    const call = this.call;
+    const row = this.table.resolve(call);
+    if (row === undefined) return this.reject(-1, unknownCommand(this.table, call));
+    const id = row.id as number;
+    if (!arityFits(row, call.argc)) return this.reject(id, wrongArity(row.name));
+    if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
+    const clients = session.clients;
+    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) return STALLED;
+    if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
+    call.begin(row);
+    if (row.scope === SCOPE_NONE) {
+      this.run(row, id);
+      return DONE;
+    }
+    if (this.single[id] === 1) return this.executeSingle(session, row, id);
+    return this.executeMany(session, row, id);
+  }
+
+  private reject(id: number, text: string): Outcome {
+    this.call.reply.error(text);
+    this.stats.error(id, this.call.reply.lastError, true);
+    return DONE;
+  }
+
+  private executeSingle(session: Session, row: CommandRow, id: number): Outcome {
+    const call = this.call;
+    call.hashKey(row.firstKey);
+    const shard = call.arena.shard;
+    if (this.queued[shard] === 0 && this.runsHere(id) && this.borrow(shard)) {
+      this.run(row, id);
+      if ((row.flags & WRITE) !== 0) compactStep(this.shards.arenas[shard]);
+      return DONE;
+    }
+    if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
+    this.locks.release(shard);
+    if (!this.workers.send(this.workers.ofShard(shard), call, id, shard, session, this.seeds.next())) {
+      return this.stall(session);
+    }
+    this.queued[shard]++;
+    return QUEUED;
+  }
+
+  private runsHere(id: number): boolean {
+    return this.mode === 'auto' ? this.stats.costUs[id] < HAND_OVER_US : this.mode === 'inline';
+  }
+
+  /** Takes a shard's lock until the end of the tick. In mode `inline` waits for it. */
+  private borrow(shard: number): boolean {
+    if (this.locks.held[shard] === 1) return true;
+    if (this.mode === 'inline') this.locks.take(shard);
+    else if (!this.locks.tryTake(shard)) return false;
+    this.expire(shard);
+    return true;
+  }
+
+  /** What is due in a shard just borrowed goes first: under full load its worker hardly gets the lock. */
+  private expire(shard: number): void {
+    const arena = this.shards.arenas[shard];
+    if (arena.f64[COUNTER_NEXT_EXPIRY] <= this.call.nowMs) expireDue(arena, this.call.nowMs, EXPIRE_BUCKETS);
+  }
+
+  private executeMany(session: Session, row: CommandRow, id: number): Outcome {
+    const call = this.call;
+    const count = markShards(call, row, this.needed);
+    if (count === 0 || (this.runsHere(id) && this.isUnqueued(this.needed))) {
+      this.locks.takeMarked(this.needed);
+      for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
+      this.run(row, id);
+      if ((row.flags & WRITE) !== 0) this.compactMarked();
+      return DONE;
+    }
+    if (session.hasOutstanding) return this.stall(session);
+    const first = row.scope === SCOPE_ALL ? 0 : this.needed.indexOf(1);
+    for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.locks.release(shard);
+    if (!this.workers.send(this.workers.ofShard(first), call, id, SEVERAL_SHARDS, session, this.seeds.next())) {
+      return this.stall(session);
+    }
+    for (let shard = 0; shard < this.needed.length; shard++) this.queued[shard] += this.needed[shard];
+    this.waitingForMany.set(session.id, this.needed.slice());
+    return QUEUED;
+  }
+
+  private isUnqueued(needed: Uint8Array): boolean {
+    for (let shard = 0; shard < needed.length; shard++) if (needed[shard] === 1 && this.queued[shard] > 0) return false;
+    return true;
+  }
+
+  private compactMarked(): void {
+    for (let shard = 0; shard < this.needed.length; shard++) {
+      if (this.needed[shard] === 1) compactStep(this.shards.arenas[shard]);
+    }
+  }
+
+  /** Runs a command here, timed and counted. */
+  private run(row: CommandRow, id: number): void {
+    const reply = this.call.reply;
+    const errors = reply.errors;
+    this.stats.starting(id);
+    execute(this.call, row, this.evictor);
+    const elapsedUs = this.stats.finished(id);
+    if (elapsedUs > 0) this.slowLog.consider(this.call, row, elapsedUs);
+    if (reply.errors !== errors) this.stats.error(id, reply.lastError, false);
+  }
+
+  private stall(session: Session): Outcome {
+    this.stalled.add(session);
+    return STALLED;
+  }
+
+  endBatch(): void {
+    this.stats.endBatch();
+  }
+
+  endTick(): void {
+    this.locks.releaseAll();
+    this.workers.ring();
+  }
+
+  /** Hands the replies that workers have sent to their sessions. */
+  private takeReplies(): void {
+    const clients = this.clients;
+    if (clients === undefined) return;
+    for (let reply = this.workers.nextReply(); reply !== undefined; reply = this.workers.nextReply()) {
+      if (reply.shard === SEVERAL_SHARDS) this.manyFinished(reply.session);
+      else this.queued[reply.shard]--;
+      this.stats.record(reply.row, 1, reply.elapsedUs);
+      if (reply.length > 0 && reply.u8[reply.start] === 45) this.countError(reply.row, reply.u8, reply.start + 1);
+      clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
+      this.workers.releaseReply();
+    }
+    for (const session of this.stalled) session.resume();
+    this.stalled.clear();
+    clients.flush();
+  }
+
+  private manyFinished(session: number): void {
+    const needed = this.waitingForMany.get(session) as Uint8Array;
+    for (let shard = 0; shard < needed.length; shard++) this.queued[shard] -= needed[shard];
+    this.waitingForMany.delete(session);
+  }
+
+  private countError(row: number, u8: Uint8Array, start: number): void {
+    let end = start;
+    while (u8[end] > 32) end++;
+    this.stats.error(row, String.fromCharCode(...u8.subarray(start, end)), false);
+  }
+
+  forget(session: Session): void {
+    this.stalled.delete(session);
+  }
+
+  /** Locks everything and keeps it: for the end of the process. */
+  lockAll(): void {
+    this.needed.fill(1);
+    this.locks.takeMarked(this.needed);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A node put together: configuration, shards, workers, dispatcher, clients, listening sockets. Main thread. Everything
+ * that a server command may ask about hangs on it.
+ */
+import { makeEvictor } from '../engine/eviction.ts';
+import { Call } from '../engine/call.ts';
+import { type CommandRow, CommandTable } from '../engine/command.ts';
+import { engineRows } from '../engine/commands/index.ts';
+import { Shards } from '../engine/shards.ts';
+import { randomBytes } from 'node:crypto';
+import { Clients } from './clients.ts';
+import { CONNECTION_ROWS } from './commands/connection.ts';
+import { serverRows } from './commands/server.ts';
+import type { Config } from './config.ts';
+import { Dispatcher, MAIN_THREAD } from './dispatch.ts';
+import { LatencyMonitor } from './latency.ts';
+import { ServerLimits } from './limits.ts';
+import type { Logger } from './log.ts';
+import { Server } from './server.ts';
+import { SlowLog } from './slowlog.ts';
+import { CommandStats } from './stats.ts';
+import { WorkerPool } from './workers.ts';
+
+export class Node {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly shards: Shards;
+  readonly call: Call;
+  readonly table: CommandTable;
+  readonly stats: CommandStats;
+  readonly slowLog = new SlowLog();
+  readonly latency = new LatencyMonitor();
+  readonly workers: WorkerPool;
+  readonly dispatcher: Dispatcher;
+  readonly limits = new ServerLimits();
+  readonly clients: Clients;
+  readonly server: Server;
+  readonly startedMs = Date.now();
+  readonly runId = randomBytes(20).toString('hex');
+
+  constructor(config: Config, log: Logger, die: (message: string) => void) {
+    this.config = config;
+    this.log = log;
+    const seed = new Uint32Array(randomBytes(8).buffer.slice(0, 8));
+    this.shards = Shards.create(config.get('shards'), config.get('arena-size'), config.get('databases'), [
+      seed[0],
+      seed[1],
+    ]);
+    this.call = new Call(this.shards, config.settings);
+    const rows: CommandRow[] = [...engineRows, ...CONNECTION_ROWS, ...serverRows(this)];
+    this.table = new CommandTable(rows);
+    this.stats = new CommandStats(this.table);
+    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die);
+    const evictor = makeEvictor(this.shards, config.settings, MAIN_THREAD);
+    this.dispatcher = new Dispatcher(
+      this.call,
+      this.table,
+      this.stats,
+      this.workers,
+      evictor,
+      this.slowLog,
+      config.get('dispatch'),
+    );
+    this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
+    this.dispatcher.serve(this.clients);
+    this.server = new Server(this.clients);
+    this.followConfig();
+  }
+
+  /** Puts the configuration into the fields that the hot code reads, now and after each CONFIG SET. */
+  private followConfig(): void {
+    const { config, limits, slowLog, stats, log } = this;
+    const apply = (): void => {
+      limits.maxClients = config.get('maxclients');
+      limits.idleTimeoutSec = config.get('timeout');
+      limits.keepAliveSec = config.get('tcp-keepalive');
+      limits.maxBulkBytes = config.get('proto-max-bulk-len');
+      limits.queryBufferBytes = config.get('client-query-buffer-limit');
+      const output = config.get('client-output-buffer-limit').normal;
+      limits.outputHardBytes = output.hardBytes;
+      limits.outputSoftBytes = output.softBytes;
+      limits.outputSoftSec = output.softSeconds;
+      slowLog.slowerThanUs = config.get('slowlog-log-slower-than');
+      slowLog.maxLength = config.get('slowlog-max-len');
+      stats.tracking = config.get('latency-tracking');
+      this.latency.thresholdMs = config.get('latency-monitor-threshold');
+      log.level = config.get('loglevel');
+    };
+    apply();
+    limits.requirePass = config.get('requirepass');
+    const followed = [
+      'maxclients', 'timeout', 'tcp-keepalive', 'proto-max-bulk-len', 'client-query-buffer-limit',
+      'client-output-buffer-limit', 'slowlog-log-slower-than', 'slowlog-max-len', 'latency-tracking',
+      'latency-monitor-threshold', 'loglevel',
+    ] as const;
+    for (const name of followed) {
+      config.onChange(name, () => {
+        apply();
+        return undefined;
+      });
+    }
+    config.onChange('requirepass', (password) => {
+      limits.requirePass = password;
+      this.clients.passwordChanged();
+      return undefined;
+    });
+  }
+
+  /** Opens the listening sockets. Rejects when an address cannot be had. */
+  async listen(): Promise<void> {
+    if (this.config.get('port') !== 0) await this.server.listen(this.config.get('bind'), this.config.get('port'));
+  }
+
+  /** Stops serving and ends the workers. */
+  close(): void {
+    this.server.close();
+    this.clients.close();
+    this.workers.stop();
+  }
+}
