@@ -133,6 +133,10 @@ export function allocBench(): Case[] {
   ];
 }
 
+export default function suite(): { name: string; fn: () => void; operations: number }[] {
+  return allocBench().map((each) => ({ ...each, operations: BATCH }));
+}
+
 if (import.meta.main) {
   for (const { name, fn } of allocBench()) {
     for (let i = 0; i < 300; i++) fn();
