@@ -1,6 +1,6 @@
 /**
  * When keys expire: EXPIRE, TTL and their kin in seconds or milliseconds, relative or absolute; PERSIST. Handlers; run
- * under the shard's lock.
+ * under the shard's lock. Times are doubles in a record: beyond 2^53 ms, the year 287396, they are rounded.
  */
 import type { Call } from '../call.ts';
 import { type CommandRow, FAST, READONLY, WRITE } from '../command.ts';

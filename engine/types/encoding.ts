@@ -2,6 +2,7 @@
 import type { Arena, Offset } from '../arena.ts';
 import { recordType, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET } from '../record.ts';
 import type { Request } from '../request.ts';
+import { encodingName as listEncoding } from './list.ts';
 import { encodingName as stringEncoding } from './string.ts';
 
 const TYPE_NAMES: string[] = [];
@@ -21,6 +22,8 @@ export function encodingName(a: Arena, record: Offset): string {
   switch (recordType(a, record)) {
     case TYPE_STRING:
       return stringEncoding(a, record);
+    case TYPE_LIST:
+      return listEncoding(a, record);
     default:
       throw new Error(`encoding: a key of type ${recordType(a, record)}`);
   }
