@@ -22,6 +22,12 @@ const REQUESTS = new Map([
   [16, 1_000_000],
   [64, 2_000_000],
 ]);
+/**
+ * Requests of each test that a fresh server answers before anything is measured, so that its code is compiled and its
+ * buffers have grown. Both servers get them.
+ */
+const WARM_UP_REQUESTS = 100_000;
+const WARM_UP_PIPELINE = 16;
 /** A quick run takes this part of the requests and seconds. */
 const QUICK = 0.2;
 
@@ -119,18 +125,26 @@ function progress(text: string): void {
   else process.stderr.write(`${text}\n`);
 }
 
-function benchmarkWords(test: Test, pipeline: number, port: number): { words: string[]; requests: number } {
+function requestsOf(test: Test, pipeline: number): number {
   const wanted = Math.min(REQUESTS.get(pipeline) ?? 100_000 * pipeline, test.maxRequests ?? Number.POSITIVE_INFINITY);
-  const requests = Math.max(pipeline * CLIENTS, Math.round(wanted * scale));
+  return Math.max(pipeline * CLIENTS, Math.round(wanted * scale));
+}
+
+function benchmarkWords(test: Test, pipeline: number, port: number, requests: number): string[] {
   const random = options.keyspace === undefined ? [] : ['-r', options.keyspace];
   const load = ['-c', String(CLIENTS), '-n', String(requests), '-P', String(pipeline), ...random];
-  return { words: ['redis-benchmark', '-p', String(port), '--csv', ...load, ...test.args], requests };
+  return ['redis-benchmark', '-p', String(port), '--csv', ...load, ...test.args];
 }
 
 /** Runs one test of redis-benchmark against a server that is alone on its core. */
-async function benchmark(server: Server, test: Test, pipeline: number): Promise<ThroughputSample> {
+async function benchmark(
+  server: Server,
+  test: Test,
+  pipeline: number,
+  requests = requestsOf(test, pipeline),
+): Promise<ThroughputSample> {
   if (test.clears !== undefined) await ask(server.port, 'DEL', test.clears);
-  const { words, requests } = benchmarkWords(test, pipeline, server.port);
+  const words = benchmarkWords(test, pipeline, server.port, requests);
   const cpuBefore = server.cpuSeconds();
   const csv = await run(onCore(LOAD_CORE, words));
   const cpuUs = ((server.cpuSeconds() - cpuBefore) * 1e6) / requests;
@@ -159,7 +173,17 @@ async function inTurn<T>(servers: [Server, Server], round: number, measure: (ser
   return { ours: results[0], theirs: results[1] };
 }
 
+async function warmUp(servers: [Server, Server], round: number): Promise<void> {
+  progress(`round ${round + 1} of ${rounds}: warming up`);
+  for (const test of tests) {
+    const requests = Math.min(WARM_UP_REQUESTS, requestsOf(test, WARM_UP_PIPELINE));
+    await inTurn(servers, round, (server) => benchmark(server, test, WARM_UP_PIPELINE, requests));
+  }
+  await inTurn(servers, round, (server) => ask(server.port, 'FLUSHALL'));
+}
+
 async function throughputRound(servers: [Server, Server], round: number, results: Results): Promise<void> {
+  await warmUp(servers, round);
   for (const pipeline of pipelines) {
     for (const test of tests) {
       progress(`round ${round + 1} of ${rounds}: ${test.name} -P ${pipeline}`);
@@ -236,14 +260,14 @@ async function setting(): Promise<string[]> {
   try {
     await theirs.resume();
     const theirVersion = await theirs.version();
-    const { words } = benchmarkWords(TESTS[2], 16, firstPort);
+    const words = benchmarkWords(TESTS[2], 16, firstPort, requestsOf(TESTS[2], 16));
     return [
       new Date().toISOString().slice(0, 10),
       ...machine(),
       `${ourName} ${ownVersion()}: \`${specs[0].command}\``,
       `${theirName} ${theirVersion}: \`${specs[1].command}\``,
       `load: \`${words.join(' ')}\` and the like`,
-      `${rounds} rounds, the servers in turn within each${options.quick ? ', quick run' : ''}`,
+      `${rounds} rounds, each with fresh servers, warmed up, measured in turn${options.quick ? '; a quick run' : ''}`,
       pinned ? `servers on core ${SERVER_CORE}, load on core ${LOAD_CORE}` : 'nothing pinned to cores',
     ];
   } finally {
