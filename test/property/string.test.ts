@@ -1,5 +1,7 @@
 /** Strings, expiries and renames against a map, with walks over every table and enough churn that blocks are moved. */
 import { describe, expect, it } from 'vitest';
+import { COUNTER_EXPIRING_KEYS, COUNTER_KEYS } from '../../engine/arena.ts';
+import { expiringCount } from '../../engine/keyspace.ts';
 import { Random } from '../../engine/random.ts';
 import { TestEngine } from '../support/engine.ts';
 
@@ -101,6 +103,7 @@ class Model {
   check(): void {
     this.engine.verify();
     let live = 0;
+    let expiring = 0;
     for (let i = 0; i < KEYS; i++) {
       const key = `k${i}`;
       const entry = this.live(key);
@@ -110,12 +113,17 @@ class Model {
         continue;
       }
       live++;
+      if (entry.expireAtMs !== Number.POSITIVE_INFINITY) expiring++;
       expect(reply === `$${entry.value.length}\r\n${entry.value}\r\n`).toBe(true);
       const left = entry.expireAtMs === Number.POSITIVE_INFINITY ? -1 : entry.expireAtMs - this.now;
       expect(this.engine.run('pttl', key)).toBe(`:${left}\r\n`);
     }
     this.engine.expire();
     expect(this.engine.run('dbsize')).toBe(`:${live}\r\n`);
+    const { arenas } = this.engine.shards;
+    expect(arenas.reduce((sum, arena) => sum + arena.f64[COUNTER_KEYS], 0)).toBe(live);
+    expect(arenas.reduce((sum, arena) => sum + arena.f64[COUNTER_EXPIRING_KEYS], 0)).toBe(expiring);
+    expect(arenas.reduce((sum, arena) => sum + expiringCount(arena, 0), 0)).toBe(expiring);
   }
 }
 
