@@ -34,7 +34,7 @@ export const NODE_END = 20;
 export const NODE_HEADER_BYTES = 24;
 
 const MIN_NODE_BYTES = 512;
-/** Nodes that follow the first ones of a list start larger: fewer moves, and little waste beside what is there. */
+/** A node that follows full ones starts larger: fewer moves, and little waste beside what is there. */
 const SECOND_NODE_BYTES = 2048;
 const LONG_LIST_NODES = 4;
 /** A lone node shrinks when less than this part of it is used. */
@@ -146,6 +146,8 @@ function makeGap(a: Arena, root: Offset, node: Offset, front: boolean, need: num
     }
     if (usable < max) return regrow(a, node, front, used, grownBytes(used, need, usable * 2, max));
   }
+  // Behind a large element this node will hardly grow: it need not keep the room it was given for that.
+  if (NODE_HEADER_BYTES + need > max) node = shrinkNode(a, node);
   const prev = front ? u32[(node + NODE_PREV) >>> 2] : node;
   const next = front ? node : u32[(node + NODE_NEXT) >>> 2];
   return addNode(a, root, prev, next, front, need, fill);
@@ -219,8 +221,11 @@ function addNode(
   fill: number,
 ): Offset {
   const max = maxNodeBytes(fill);
-  const nodes = a.u32[(root + ROOT_NODES) >>> 2];
-  const wanted = nodes === 0 ? MIN_NODE_BYTES : nodes < LONG_LIST_NODES ? SECOND_NODE_BYTES : max;
+  const neighbour = front ? next : prev;
+  let wanted = MIN_NODE_BYTES;
+  if (neighbour !== 0 && usableSize(a, neighbour) <= max) {
+    wanted = a.u32[(root + ROOT_NODES) >>> 2] < LONG_LIST_NODES ? SECOND_NODE_BYTES : max;
+  }
   const used = NODE_HEADER_BYTES + need;
   const node = alloc(a, grownBytes(used, need, wanted, max), KIND_LIST_NODE);
   linkNode(a, root, node, prev, next);
