@@ -14,6 +14,10 @@ const STAR = 42;
 const PERCENT = 37;
 const TILDE = 126;
 const GREATER = 62;
+const COMMA = 44;
+
+/** Whole doubles up to here are printed digit by digit. */
+const MAX_WHOLE = 999_999_999_999_999;
 
 const encoder = new TextEncoder();
 
@@ -215,9 +219,28 @@ export class Reply {
 
   /** A double: `,1.5` in RESP3, a bulk string in RESP2. */
   double(x: number): void {
+    // Whole numbers, the usual scores, without a string; -0 is none.
+    if (x <= MAX_WHOLE && x >= -MAX_WHOLE && Math.floor(x) === x && (x !== 0 || 1 / x > 0)) return this.wholeDouble(x);
     const text = formatDouble(x);
     if (this.protocol === 3) this.ascii(`,${text}\r\n`);
     else this.bulkString(text);
+  }
+
+  private wholeDouble(x: number): void {
+    this.ensure(40);
+    const magnitude = x < 0 ? -x : x;
+    if (this.protocol === 3) {
+      this.u8[this.length++] = COMMA;
+    } else {
+      let count = x < 0 ? 2 : 1;
+      for (let limit = 10; magnitude >= limit; limit *= 10) count++;
+      this.u8[this.length++] = DOLLAR;
+      this.digits(count);
+      this.crlf();
+    }
+    if (x < 0) this.u8[this.length++] = MINUS;
+    this.digits(magnitude);
+    this.crlf();
   }
 
   /** Text for people: a verbatim string of kind `txt` or `mkd` in RESP3, a bulk string in RESP2. */
@@ -297,15 +320,29 @@ export function formatDouble(x: number): string {
   return formatG17(x);
 }
 
-/** C's `%.17g`: 17 significant digits, trailing zeros dropped, exponent form below 1e-4 and from 1e17 on. */
+/**
+ * C's `%.17g`: 17 significant digits, ties to even, trailing zeros dropped, exponent form below 1e-4 and from 1e17 on.
+ */
 function formatG17(x: number): string {
   if (Number.isInteger(x) && Math.abs(x) < 1e17) return BigInt(x).toString();
-  const [mantissa, exponentText] = x.toExponential(16).split('e');
+  const [rounded, exponentText] = x.toExponential(16).split('e');
+  // JavaScript rounds a tie up. Forty digits tell a tie: nothing else goes on with 5 and that many zeros.
+  const exact = x.toExponential(40).split('e')[0];
+  const cut = x < 0 ? 19 : 18;
+  const mantissa = /^50*$/.test(exact.slice(cut)) && '02468'.includes(exact[cut - 1]) ? exact.slice(0, cut) : rounded;
   const exponent = Number(exponentText);
   if (exponent < -4 || exponent >= 17) {
     const short = mantissa.replace(/\.?0+$/, '');
     const digits = Math.abs(exponent).toString().padStart(2, '0');
     return `${short}e${exponent < 0 ? '-' : '+'}${digits}`;
   }
-  return x.toFixed(16 - exponent > 100 ? 100 : Math.max(0, 16 - exponent)).replace(/\.?0+$/, '');
+  return fixedPoint(mantissa, exponent).replace(/\.?0+$/, '');
+}
+
+/** The mantissa d.ddd times 10^exponent, -4 <= exponent < 17, without an exponent. */
+function fixedPoint(mantissa: string, exponent: number): string {
+  const sign = mantissa[0] === '-' ? '-' : '';
+  const digits = mantissa.replace(/[-.]/g, '');
+  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
+  return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`;
 }

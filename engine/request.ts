@@ -127,23 +127,45 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const INFINITE = /^[+-]?inf(inity)?$/i;
 const HEXADECIMAL = /^([+-]?)0x([0-9a-f]*)(?:\.([0-9a-f]*))?(?:p([+-]?\d+))?$/i;
 
-/** See Request.double. NaN for anything that is not a number. */
-export function parseDouble(buf: Uint8Array, start: number, length: number): number {
+/** 10^0 to 10^15: exact, so that a quotient of two exact numbers is rounded once, as strtod rounds. */
+const POWERS_OF_TEN = Array.from({ length: 16 }, (_, exponent) => 10 ** exponent);
+
+/**
+ * See Request.double. NaN for anything that is not a number, and for what a double cannot tell from infinity or 0;
+ * with `lax` those are infinity and 0.
+ */
+export function parseDouble(buf: Uint8Array, start: number, length: number, lax = false): number {
   if (length === 0 || length > 255) return Number.NaN;
-  // The common case, a short whole number, without a string.
-  if (length <= 9) {
+  // The common case, up to 15 digits with or without sign and point, without a string.
+  if (length <= 17) {
+    const negative = buf[start] === 45;
+    const first = negative ? 1 : 0;
     let value = 0;
-    let i = 0;
+    let point = -1;
+    let i = first;
     for (; i < length; i++) {
       const digit = buf[start + i] - 48;
-      if (digit < 0 || digit > 9) break;
-      value = value * 10 + digit;
+      if (digit >= 0 && digit <= 9) value = value * 10 + digit;
+      else if (digit === -2 && point < 0) point = i;
+      else break;
     }
-    if (i === length) return value;
+    const digits = length - first - (point < 0 ? 0 : 1);
+    if (i === length && digits > 0 && digits <= 15) {
+      if (point >= 0) value /= POWERS_OF_TEN[length - 1 - point];
+      return negative ? -value : value;
+    }
   }
   const text = String.fromCharCode(...buf.subarray(start, start + length));
-  if (DECIMAL.test(text)) return Number(text);
   if (INFINITE.test(text)) return text[0] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  const decimal = DECIMAL.test(text);
+  const value = decimal ? Number(text) : parseHexadecimal(text);
+  if (lax || Number.isNaN(value)) return value;
+  const mantissaIsNotZero = decimal ? /^[^e]*[1-9]/i : /x[^p]*[1-9a-f]/i;
+  const lost = value === 0 ? mantissaIsNotZero.test(text) : !Number.isFinite(value);
+  return lost ? Number.NaN : value;
+}
+
+function parseHexadecimal(text: string): number {
   const hex = HEXADECIMAL.exec(text);
   if (hex === null || (hex[2] === '' && (hex[3] ?? '') === '')) return Number.NaN;
   const fraction = hex[3] ?? '';
