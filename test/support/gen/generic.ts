@@ -46,7 +46,7 @@ function expire(r: Random, key: string): Arg[] {
     case 1:
       return ['PEXPIRE', key, bad ? pick(r, wrong) : seconds * 1000, ...conditions(r)];
     case 2:
-      return [pick(r, ['EXPIREAT', 'PEXPIREAT']), key, pick(r, wrong), ...conditions(r)];
+      return ['EXPIREAT', key, pick(r, wrong), ...conditions(r)];
     default:
       return expireAbsolute(r, 'abs', bad ? pick(r, wrong) : undefined);
   }
