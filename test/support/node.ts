@@ -1,0 +1,51 @@
+/** A Millrace node as a process of its own, run from source on a free port. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { freePort, RawClient, waitForPort } from './redis.ts';
+
+const MAIN = fileURLToPath(new URL('../../net/main.ts', import.meta.url));
+const NODE = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
+
+export class TestNode {
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** What it printed so far. */
+  output = '';
+
+  private constructor(port: number, child: ChildProcess) {
+    this.port = port;
+    this.child = child;
+    child.stdout?.on('data', (data: Buffer) => {
+      this.output += data.toString();
+    });
+    child.stderr?.on('data', (data: Buffer) => {
+      this.output += data.toString();
+    });
+  }
+
+  /** Starts a node with these flags and waits until it answers. */
+  static async start(...flags: string[]): Promise<TestNode> {
+    const port = await freePort();
+    const args = [MAIN, '--port', String(port), '--arena-size', '256mb', ...flags];
+    const node = new TestNode(port, spawn(NODE, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    try {
+      await waitForPort(port);
+    } catch (error) {
+      node.child.kill('SIGKILL');
+      throw new Error(`${(error as Error).message}\n${node.output}`);
+    }
+    return node;
+  }
+
+  connect(): Promise<RawClient> {
+    return RawClient.connect(this.port);
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  stop(): void {
+    this.child.kill('SIGKILL');
+  }
+}
