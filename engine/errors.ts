@@ -31,6 +31,14 @@ export const ERR = {
   COUNT_NOT_POSITIVE: 'ERR count should be greater than 0',
   COUNT_NEGATIVE: "ERR COUNT can't be negative",
   MAXLEN_NEGATIVE: "ERR MAXLEN can't be negative",
+  SCORE_NAN: 'ERR resulting score is not a number (NaN)',
+  NX_AND_XX: 'ERR XX and NX options at the same time are not compatible',
+  GT_LT_NX: 'ERR GT, LT, and/or NX options at the same time are not compatible',
+  INCR_ONE_PAIR: 'ERR INCR option supports a single increment-element pair',
+  WEIGHT_NOT_FLOAT: 'ERR weight value is not a float',
+  LIMIT_NEGATIVE: "ERR LIMIT can't be negative",
+  LIMIT_NEEDS_BY: 'ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX',
+  WITHSCORES_BYLEX: 'ERR syntax error, WITHSCORES not supported in combination with BYLEX',
   RANK_ZERO:
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
 } as const;
@@ -41,4 +49,8 @@ export function wrongArity(name: string): string {
 
 export function invalidExpire(name: string): string {
   return `ERR invalid expire time in '${name}' command`;
+}
+
+export function noInputKey(name: string): string {
+  return `ERR at least 1 input key is needed for '${name}' command`;
 }
