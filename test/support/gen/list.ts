@@ -9,13 +9,42 @@ import type { Arg } from '../engine.ts';
 export const LIST_KEYS = ['l1', 'l2', 'l3', 'l4', '{l}1', '{l}2', 'other', ''];
 /** Their names, for streams that want nothing else. */
 export const LIST_COMMANDS = [
-  'LPUSH', 'RPUSH', 'LPUSHX', 'RPUSHX', 'LPOP', 'RPOP', 'LLEN', 'LINDEX', 'LINSERT', 'LMOVE', 'RPOPLPUSH', 'LMPOP', 'LPOS',
-  'LRANGE', 'LREM', 'LSET', 'LTRIM',
+  'LPUSH',
+  'RPUSH',
+  'LPUSHX',
+  'RPUSHX',
+  'LPOP',
+  'RPOP',
+  'LLEN',
+  'LINDEX',
+  'LINSERT',
+  'LMOVE',
+  'RPOPLPUSH',
+  'LMPOP',
+  'LPOS',
+  'LRANGE',
+  'LREM',
+  'LSET',
+  'LTRIM',
 ];
 
 const NUMBERS = [
-  '0', '-0', '+1', '01', ' 1', '1.5', '', 'x', '2147483648', '-2147483649', '9007199254740993', '9223372036854775807',
-  '9223372036854775808', '-9223372036854775807', '-9223372036854775808', '-9223372036854775809',
+  '0',
+  '-0',
+  '+1',
+  '01',
+  ' 1',
+  '1.5',
+  '',
+  'x',
+  '2147483648',
+  '-2147483649',
+  '9007199254740993',
+  '9223372036854775807',
+  '9223372036854775808',
+  '-9223372036854775807',
+  '-9223372036854775808',
+  '-9223372036854775809',
 ];
 /** Lengths at which marks, reply headers and blocks change their form. */
 const LENGTHS = [9, 10, 11, 60, 99, 100, 101, 126, 127, 128, 129, 199, 200, 254, 255, 256, 257, 300, 999, 1000];
@@ -108,7 +137,13 @@ export function listCommand(r: Random): Arg[] {
     case 15:
     case 16:
     case 17:
-      return ['LINSERT', key(r), pick(r, ['BEFORE', 'AFTER', 'after', r.below(9) === 0 ? 'IN' : 'before']), common(r), element(r)];
+      return [
+        'LINSERT',
+        key(r),
+        pick(r, ['BEFORE', 'AFTER', 'after', r.below(9) === 0 ? 'IN' : 'before']),
+        common(r),
+        element(r),
+      ];
     case 18:
     case 19:
       return ['LMOVE', key(r), key(r), end(r), end(r)];
