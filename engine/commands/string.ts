@@ -10,6 +10,7 @@ import { lookupRead, lookupWrite } from '../keyspace.ts';
 import { recordType, TYPE_STRING, valueStart, valueWord } from '../record.ts';
 import { settingIndex } from '../settings.ts';
 import { growString, isString, setString, stringLength, stringStart } from '../types/string.ts';
+import { bitmapRows } from './bitmap.ts';
 import { lcs } from './lcs.ts';
 import { ALL_KEYS, KEY_PAIRS, ONE_KEY, rowMaker, TWO_KEYS } from './rows.ts';
 import { decr, decrby, incr, incrby, incrbyfloat } from './string-number.ts';
@@ -215,4 +216,5 @@ export const stringRows: CommandRow[] = [
     'Returns part of a string (the old name of GETRANGE)',
     getrange,
   ),
+  ...bitmapRows,
 ];
