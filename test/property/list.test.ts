@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ArenaFullError } from '../../engine/alloc.ts';
 import { COUNTER_USED_BYTES } from '../../engine/arena.ts';
+import { baseBytes } from '../../engine/pages.ts';
 import { Random } from '../../engine/random.ts';
 import { valueWord } from '../../engine/record.ts';
 import { ROOT_HEAD } from '../../engine/types/list-node.ts';
@@ -111,6 +112,11 @@ function check(engine: TestEngine, model: Model, keys: readonly string[]): void 
   engine.verify();
 }
 
+/** Bytes of all blocks in use. */
+function blockBytes(engine: TestEngine): number {
+  return engine.shards.arenas.reduce((sum, arena) => sum + arena.f64[COUNTER_USED_BYTES] - baseBytes(arena), 0);
+}
+
 describe('lists', () => {
   it('do what arrays do', () => {
     const keys = ['a', 'b', 'c', 'd'];
@@ -120,11 +126,16 @@ describe('lists', () => {
         engine.settings.set('list-max-listpack-size', fill);
         const model = new Model();
         const r = new Random(seed);
+        for (const key of keys) engine.run('rpush', key, 'a');
+        engine.run('del', ...keys);
+        const before = blockBytes(engine);
         for (let i = 0; i < 500; i++) {
           step(engine, model, keys, r);
           if (i % 100 === 0) check(engine, model, keys);
         }
         check(engine, model, keys);
+        engine.run('del', ...keys);
+        expect(blockBytes(engine)).toBe(before);
       }),
       { numRuns: 25 },
     );
