@@ -4,6 +4,7 @@ import { recordType, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, T
 import type { Request } from '../request.ts';
 import { encodingName as listEncoding } from './list.ts';
 import { encodingName as stringEncoding } from './string.ts';
+import { encodingName as zsetEncoding } from './zset.ts';
 
 const TYPE_NAMES: string[] = [];
 TYPE_NAMES[TYPE_STRING] = 'string';
@@ -24,6 +25,8 @@ export function encodingName(a: Arena, record: Offset): string {
       return stringEncoding(a, record);
     case TYPE_LIST:
       return listEncoding(a, record);
+    case TYPE_ZSET:
+      return zsetEncoding(a, record);
     default:
       throw new Error(`encoding: a key of type ${recordType(a, record)}`);
   }
