@@ -39,6 +39,7 @@ export const ERR = {
   LIMIT_NEGATIVE: "ERR LIMIT can't be negative",
   LIMIT_NEEDS_BY: 'ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX',
   WITHSCORES_BYLEX: 'ERR syntax error, WITHSCORES not supported in combination with BYLEX',
+  NOT_NEGATABLE: 'ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807',
   RANK_ZERO:
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
 } as const;
