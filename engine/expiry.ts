@@ -140,3 +140,26 @@ export function expiryDueBucket(a: Arena, t: Offset, nowMs: number): number {
   }
   return -1;
 }
+
+/** The first bucket from number `from` on that has a bound: it holds a record with an expiry, or did once. -1 for none. */
+export function expiryNextBucket(a: Arena, t: Offset, from: number): number {
+  const f64 = a.f64;
+  const buckets = a.u32[(t + BUCKETS) >>> 2];
+  let bucket = from;
+  while (bucket < buckets) {
+    const entry = entryOf(a, t, bucket >>> SEGMENT_SHIFT);
+    const index = bucket & (SEGMENT_BUCKETS - 1);
+    if (f64[entry >>> 3] === Number.POSITIVE_INFINITY) {
+      bucket += SEGMENT_BUCKETS - index;
+      continue;
+    }
+    const block = a.u32[(entry + 8) >>> 2] >>> 3;
+    if (f64[block + SEGMENT_BUCKETS + (index >>> GROUP_SHIFT)] === Number.POSITIVE_INFINITY) {
+      bucket += (1 << GROUP_SHIFT) - (index & ((1 << GROUP_SHIFT) - 1));
+      continue;
+    }
+    if (f64[block + index] !== Number.POSITIVE_INFINITY) return bucket;
+    bucket++;
+  }
+  return -1;
+}
