@@ -157,7 +157,8 @@ export class Parser {
         const lineEnd = this.findLineEnd(buf, start, end, 'too big bulk count string');
         if (lineEnd < 0) return lineEnd;
         if (buf[from] !== DOLLAR) return this.fail(`expected '$', got '${printable(buf[from])}'`);
-        if (!request.longAt(buf, from + 1, lineEnd - from - 1) || request.num < 0) return this.fail('invalid bulk length');
+        if (!request.longAt(buf, from + 1, lineEnd - from - 1) || request.num < 0)
+          return this.fail('invalid bulk length');
         if (request.num > this.limits.maxBulkBytes) return this.fail('invalid bulk length');
         if (request.num > MAX_BULK_RESTRICTED && this.restricted) return this.fail('unauthenticated bulk length');
         this.bulk = request.num;
@@ -343,11 +344,17 @@ function hexDigit(byte: number): number {
 /** What a letter behind a backslash stands for; any other byte stands for itself. */
 function escaped(byte: number): number {
   switch (byte) {
-    case 110: return LF;
-    case 114: return CR;
-    case 116: return TAB;
-    case 98: return 8;
-    case 97: return 7;
-    default: return byte;
+    case 110:
+      return LF;
+    case 114:
+      return CR;
+    case 116:
+      return TAB;
+    case 98:
+      return 8;
+    case 97:
+      return 7;
+    default:
+      return byte;
   }
 }

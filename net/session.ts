@@ -243,8 +243,8 @@ export class Session {
     const parser = this.parser;
     const call = executor.call;
     const reply = call.reply;
-    const nowMs = Date.now();
-    call.setClock(nowMs);
+    const nowMs = scheduler.nowMs;
+    if (call.nowMs !== nowMs) call.setClock(nowMs);
     call.session = this;
     call.row = undefined;
     call.db = this.db;

@@ -27,13 +27,13 @@ const request: fc.Arbitrary<Sent> = fc.oneof(
     ]),
     words: args.map(latin1),
   })),
-  fc.array(word, { minLength: 1, maxLength: 6 }).map((words) => ({ bytes: Buffer.from(`${words.join(' ')}\r\n`), words })),
   fc
-    .tuple(word, fc.uint8Array({ maxLength: 20 }))
-    .map(([name, arg]) => ({
-      bytes: Buffer.from(`${name} "${[...arg].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}"\n`),
-      words: [name, latin1(arg)],
-    })),
+    .array(word, { minLength: 1, maxLength: 6 })
+    .map((words) => ({ bytes: Buffer.from(`${words.join(' ')}\r\n`), words })),
+  fc.tuple(word, fc.uint8Array({ maxLength: 20 })).map(([name, arg]) => ({
+    bytes: Buffer.from(`${name} "${[...arg].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}"\n`),
+    words: [name, latin1(arg)],
+  })),
   fc.constantFrom('\r\n', '\n', '*0\r\n', '*-1\r\n').map((text) => ({ bytes: Buffer.from(text), words: undefined })),
 );
 
@@ -78,7 +78,26 @@ test('byte by byte the same commands come out', () => {
 const noise = fc
   .array(
     fc.oneof(
-      fc.constantFrom('*', '$', '\r\n', '\r', '\n', '0', '1', '-1', '3', '12', '99999999999', '"', "'", '\\', '\\x4', 'PING', ' ', '\0'),
+      fc.constantFrom(
+        '*',
+        '$',
+        '\r\n',
+        '\r',
+        '\n',
+        '0',
+        '1',
+        '-1',
+        '3',
+        '12',
+        '99999999999',
+        '"',
+        "'",
+        '\\',
+        '\\x4',
+        'PING',
+        ' ',
+        '\0',
+      ),
       fc.uint8Array({ maxLength: 5 }).map(latin1),
     ),
     { maxLength: 60 },

@@ -1,6 +1,6 @@
 /** Feeds bytes to the RESP parser in pieces, keeping the unfinished request between pieces as a session does. */
 import { Request } from '../../engine/request.ts';
-import { INCOMPLETE, PROTOCOL_ERROR, Parser } from '../../net/parser.ts';
+import { INCOMPLETE, Parser, PROTOCOL_ERROR } from '../../net/parser.ts';
 
 export interface Fed {
   /** Requests with arguments, each argument as one character per byte. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Request } from '../../engine/request.ts';
-import { INCOMPLETE, PROTOCOL_ERROR, Parser } from '../../net/parser.ts';
-import { bytes, feed, Feeder } from '../support/parser-feed.ts';
+import { INCOMPLETE, Parser, PROTOCOL_ERROR } from '../../net/parser.ts';
+import { bytes, Feeder, feed } from '../support/parser-feed.ts';
 
 describe('multibulk', () => {
   test('one request', () => {
@@ -44,10 +44,15 @@ describe('multibulk', () => {
     expect(feed(`*1\r\n$4\r\nPING\r\n${text}`)).toEqual({ requests: [['PING']], error: `ERR Protocol error: ${what}` });
   });
 
-  test.each(['*2147483647\r\n', '*1\r\n$536870912\r\n', '*1', '*1\r', '*1\r\n$', '*1\r\n$4\r\nPING\r', '*1\0\r\n$4\r\nPING\r\n'])(
-    '%j waits for more',
-    (text) => expect(feed(text)).toEqual({ requests: [], error: undefined }),
-  );
+  test.each([
+    '*2147483647\r\n',
+    '*1\r\n$536870912\r\n',
+    '*1',
+    '*1\r',
+    '*1\r\n$',
+    '*1\r\n$4\r\nPING\r',
+    '*1\0\r\n$4\r\nPING\r\n',
+  ])('%j waits for more', (text) => expect(feed(text)).toEqual({ requests: [], error: undefined }));
 
   test('an unauthenticated client may send short requests only', () => {
     const restricted = (text: string) => {
@@ -61,7 +66,9 @@ describe('multibulk', () => {
       error: 'ERR Protocol error: unauthenticated multibulk length',
     });
     expect(restricted('*1\r\n$16385\r\n').error).toBe('ERR Protocol error: unauthenticated bulk length');
-    expect(restricted(`*1\r\n$16385\r\n${'x'.repeat(16387)}`).error).toBe('ERR Protocol error: unauthenticated bulk length');
+    expect(restricted(`*1\r\n$16385\r\n${'x'.repeat(16387)}`).error).toBe(
+      'ERR Protocol error: unauthenticated bulk length',
+    );
     const ten = `*10\r\n${'$1\r\na\r\n'.repeat(10)}`;
     expect(restricted(ten).requests).toEqual([Array(10).fill('a')]);
     expect(restricted(`*1\r\n$16384\r\n${'x'.repeat(16386)}`).requests).toEqual([['x'.repeat(16384)]]);
@@ -102,9 +109,16 @@ describe('inline', () => {
     expect(feed(line, 1).requests).toEqual([words]);
   });
 
-  test.each(['"PING\r\n', "'PING\r\n", '"PING"x\r\n', "echo a'b'c\r\n", 'echo "a""b"\r\n', 'echo "a\\"\r\n', 'echo "\\\r\n'])(
-    '%j has unbalanced quotes',
-    (line) => expect(feed(line)).toEqual({ requests: [], error: 'ERR Protocol error: unbalanced quotes in request' }),
+  test.each([
+    '"PING\r\n',
+    "'PING\r\n",
+    '"PING"x\r\n',
+    "echo a'b'c\r\n",
+    'echo "a""b"\r\n',
+    'echo "a\\"\r\n',
+    'echo "\\\r\n',
+  ])('%j has unbalanced quotes', (line) =>
+    expect(feed(line)).toEqual({ requests: [], error: 'ERR Protocol error: unbalanced quotes in request' }),
   );
 
   test('a line without an end', () => {
