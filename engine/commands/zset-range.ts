@@ -8,7 +8,7 @@ import type { Call } from '../call.ts';
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import { MemberList } from '../types/member-list.ts';
-import { isZset, ZsetWalk, zsetCostBytes, zsetRemoveRange, zsetSize, zsetStore } from '../types/zset.ts';
+import { fitsPack, isZset, ZsetWalk, zsetCostBytes, zsetRemoveRange, zsetSize, zsetStore } from '../types/zset.ts';
 import { LexBounds, RankRange, ScoreBounds } from '../types/zset-bounds.ts';
 
 /** What a range is of; ZRANGE and ZRANGESTORE say so in their options. */
@@ -76,9 +76,7 @@ export function zrangestore(c: Call): void {
   if (record !== 0) {
     if (!isZset(a, record)) return c.reply.error(ERR.WRONGTYPE);
     findRange(a, record);
-    // Equal scores are stored in the order of members whichever way the range was read.
-    walk.start(a, record, range.from, false);
-    for (let rank = range.from; rank < range.to && walk.next(a); rank++) list.push(a.u8, walk.at, walk.length, walk.score);
+    collectRange(c, a, record);
     list.sort();
   }
   storeList(c, 1, list);
@@ -86,6 +84,23 @@ export function zrangestore(c: Call): void {
 
 /** The members on their way to a destination key. */
 const list = new MemberList();
+
+/**
+ * Copies the range to `list`, in the order in which Redis adds it to a set that is packed as long as it can be: until then
+ * a score of -0 becomes 0.
+ */
+function collectRange(c: Call, a: Arena, record: Offset): void {
+  const { reverse } = options;
+  const count = Math.max(0, range.to - range.from);
+  if (count === 0) return;
+  let packed = options.by !== BY_RANK || fitsPack(c, count, 0);
+  walk.start(a, record, reverse ? range.to - 1 : range.from, reverse);
+  for (let i = 0; i < count; i++) {
+    walk.next(a);
+    packed &&= fitsPack(c, i + 1, walk.length);
+    list.push(a.u8, walk.at, walk.length, packed ? walk.score + 0 : walk.score);
+  }
+}
 
 /** Makes the key in argument i a sorted set of the list, which is sorted, or deletes it for an empty one; replies how many. */
 export function storeList(c: Call, i: number, members: MemberList): void {

@@ -33,7 +33,7 @@ export function zrandmember(c: Call): void {
 function drawMany(c: Call): void {
   if (!c.long(2)) return c.reply.error(ERR.NOT_INTEGER);
   const count = c.num;
-  if (!c.exact && c.big === -(2n ** 63n)) return c.reply.error(ERR.OUT_OF_RANGE);
+  if (!c.exact && c.big === -(2n ** 63n)) return c.reply.error(ERR.NOT_NEGATABLE);
   const withScores = c.argc === 4 && c.is(3, 'WITHSCORES');
   if (c.argc > 4 || (c.argc === 4 && !withScores)) return c.reply.error(ERR.SYNTAX);
   if (withScores && Math.abs(count) > INT64_MAX / 2) return c.reply.error(ERR.OUT_OF_RANGE);

@@ -113,15 +113,18 @@ export class MemberList {
     }
   }
 
-  /** Sets `order`. */
+  /** Sets `order`. O(n) when the entries come in order, or in the opposite one. */
   sort(): void {
-    const order = this.order.subarray(0, this.count);
-    let sorted = true;
-    for (let i = 0; i < order.length; i++) {
-      order[i] = i;
-      sorted &&= i === 0 || this.compare(i - 1, i) < 0;
+    const { count } = this;
+    const order = this.order.subarray(0, count);
+    let rising = true;
+    let falling = true;
+    for (let i = 1; i < count && (rising || falling); i++) {
+      if (this.compare(i - 1, i) < 0) falling = false;
+      else rising = false;
     }
-    if (!sorted) order.sort((x, y) => this.compare(x, y));
+    for (let i = 0; i < count; i++) order[i] = rising ? i : count - 1 - i;
+    if (!rising && !falling) order.sort((x, y) => this.compare(x, y));
   }
 
   private compare(x: number, y: number): number {

@@ -170,7 +170,8 @@ export function zsetAdd(c: Call, i: number, record: Offset, member: number, scor
   change.score = score;
 }
 
-function fitsPack(c: Call, count: number, longest: number): boolean {
+/** Whether a set of so many members, the longest of so many bytes, is packed. */
+export function fitsPack(c: Call, count: number, longest: number): boolean {
   return count <= c.settings.f64[MAX_PACK_ENTRIES] && longest <= c.settings.f64[MAX_PACK_VALUE];
 }
 
