@@ -41,6 +41,7 @@ import {
 import {
   bucketRecords,
   recordHash,
+  TableWalk,
   tableCount,
   tableCreate,
   tableFind,
@@ -49,7 +50,6 @@ import {
   tableNoteExpiry,
   tableRemove,
   tableReplace,
-  TableWalk,
 } from './table.ts';
 import { freeValue, hasRoot } from './values.ts';
 
@@ -98,7 +98,18 @@ export function isExpired(c: Call, record: Offset): boolean {
 
 /** For a read: the live record of the key in argument i, 0 when there is none. Counts a hit or miss and touches it. */
 export function lookupRead(c: Call, i: number): Offset {
-  const record = find(c, i);
+  return counted(c, find(c, i));
+}
+
+/** `lookupRead` for a key that is not an argument (SORT's BY and GET patterns). */
+export function lookupReadAt(c: Call, buf: Uint8Array, start: number, length: number): Offset {
+  c.hashKeyAt(buf, start, length);
+  const t = tableOf(c.arena, c.db);
+  return counted(c, t === 0 ? 0 : tableFind(c.arena, t, c.hash, buf, start, length));
+}
+
+/** The record if it is live, else 0; counts the hit or miss and touches it. */
+function counted(c: Call, record: Offset): Offset {
   if (record === 0 || isExpired(c, record)) {
     c.arena.f64[COUNTER_MISSES]++;
     return 0;

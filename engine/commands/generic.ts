@@ -12,6 +12,7 @@ import { objectRow } from './object.ts';
 import { renameRows } from './rename.ts';
 import { ALL_KEYS, ONE_KEY, rowMaker } from './rows.ts';
 import { scanRows } from './scan.ts';
+import { sortRows } from './sort.ts';
 
 /** DEL and UNLINK: freeing happens here and now in both; blocks go back to the arena in about 10 ns each. */
 function del(c: Call): void {
@@ -56,5 +57,6 @@ export const genericRows: CommandRow[] = [
   ...renameRows,
   ...scanRows,
   objectRow,
+  ...sortRows,
   ...databaseRows,
 ];
