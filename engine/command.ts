@@ -137,13 +137,13 @@ const MAX_SHOWN_BYTES = 128;
 
 /** The error for a request whose command, or subcommand, is not in the table. */
 export function unknownCommand(table: CommandTable, request: Request): string {
-  const name = request.str(0).slice(0, MAX_SHOWN_BYTES);
+  const name = request.shown(0, MAX_SHOWN_BYTES);
   if (table.find(request.buf, request.off[0], request.len[0]) !== undefined) {
-    return `ERR unknown subcommand '${request.str(1).slice(0, MAX_SHOWN_BYTES)}'. Try ${name.toUpperCase()} HELP.`;
+    return `ERR unknown subcommand '${request.shown(1, MAX_SHOWN_BYTES)}'. Try ${name.toUpperCase()} HELP.`;
   }
   let shown = '';
   for (let i = 1; i < request.argc && shown.length < MAX_SHOWN_BYTES; i++) {
-    shown += `'${request.str(i).slice(0, MAX_SHOWN_BYTES - shown.length)}' `;
+    shown += `'${request.shown(i, MAX_SHOWN_BYTES - shown.length)}' `;
   }
   return `ERR unknown command '${name}', with args beginning with: ${shown}`;
 }

@@ -173,16 +173,18 @@ export class Reply {
     this.length = at + 5;
   }
 
-  /** An error reply; `text` begins with its code (`ERR …`). Line ends inside become spaces, as Redis does. */
+  /**
+   * An error reply; `text` begins with its code (`ERR …`) and has one character per byte, as `Request.shown` gives the
+   * client's own bytes. Line ends inside become spaces, as Redis does.
+   */
   error(text: string): void {
     this.errors++;
     const space = text.indexOf(' ');
     this.lastError = space < 0 ? text : text.slice(0, space);
-    const bytes = encoder.encode(text);
-    this.ensure(bytes.length + 3);
+    this.ensure(text.length + 3);
     this.u8[this.length++] = MINUS;
-    for (let i = 0; i < bytes.length; i++) {
-      const byte = bytes[i];
+    for (let i = 0; i < text.length; i++) {
+      const byte = text.charCodeAt(i);
       this.u8[this.length++] = byte === CR || byte === LF ? 32 : byte;
     }
     this.crlf();

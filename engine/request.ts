@@ -109,6 +109,16 @@ export class Request {
     return decoder.decode(this.bytes(i));
   }
 
+  /**
+   * Argument i as an error text shows it, like C's `%s`: one character per byte, up to the first NUL, at most `limit`.
+   */
+  shown(i: number, limit = this.len[i]): string {
+    const end = this.off[i] + Math.min(this.len[i], limit);
+    let text = '';
+    for (let at = this.off[i]; at < end && this.buf[at] !== 0; at++) text += String.fromCharCode(this.buf[at]);
+    return text;
+  }
+
   /** A copy of argument i's bytes. Allocates. */
   bytes(i: number): Uint8Array {
     return this.buf.slice(this.off[i], this.off[i] + this.len[i]);

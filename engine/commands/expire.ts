@@ -26,7 +26,7 @@ function parseConditions(c: Call): number {
     else if (c.is(i, 'GT')) flags |= GT;
     else if (c.is(i, 'LT')) flags |= LT;
     else {
-      c.reply.error(`ERR Unsupported option ${c.str(i)}`);
+      c.reply.error(`ERR Unsupported option ${c.shown(i)}`);
       return -1;
     }
   }

@@ -14,7 +14,7 @@ const TYPES = ['NORMAL', 'SLAVE', 'REPLICA', 'PUBSUB', 'MASTER'];
 
 /** For a subcommand that exists, with an argument too many. */
 function subcommandSyntax(call: Call): void {
-  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.str(1)}'. Try CLIENT HELP.`);
+  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${call.shown(1)}'. Try CLIENT HELP.`);
 }
 
 /** The client type in argument i; undefined when there is no such type. */
@@ -37,7 +37,7 @@ function list(call: Call): void {
     listed = [...clients.sessions.values()];
   } else if (call.argc === 4 && call.is(2, 'TYPE')) {
     const type = typeAt(call, 3);
-    if (type === undefined) return call.reply.error(`ERR Unknown client type '${call.str(3)}'`);
+    if (type === undefined) return call.reply.error(`ERR Unknown client type '${call.shown(3)}'`);
     if (type === 'NORMAL') listed = [...clients.sessions.values()];
   } else if (call.argc > 3 && call.is(2, 'ID')) {
     for (let i = 3; i < call.argc; i++) {
@@ -74,14 +74,14 @@ function killFilter(call: Call): Filter | undefined {
       filter.id = call.num;
     } else if (call.is(i, 'TYPE')) {
       filter.type = typeAt(call, i + 1);
-      if (filter.type === undefined) return refuse(`ERR Unknown client type '${call.str(i + 1)}'`);
+      if (filter.type === undefined) return refuse(`ERR Unknown client type '${call.shown(i + 1)}'`);
     } else if (call.is(i, 'ADDR')) {
       filter.addr = call.str(i + 1);
     } else if (call.is(i, 'LADDR')) {
       filter.laddr = call.str(i + 1);
     } else if (call.is(i, 'USER')) {
       // There is one user, so this filters nothing out.
-      if (call.str(i + 1) !== sessionOf(call).user) return refuse(`ERR No such user '${call.str(i + 1)}'`);
+      if (call.str(i + 1) !== sessionOf(call).user) return refuse(`ERR No such user '${call.shown(i + 1)}'`);
     } else if (call.is(i, 'SKIPME') && (call.is(i + 1, 'YES') || call.is(i + 1, 'NO'))) {
       filter.skipMe = call.is(i + 1, 'YES');
     } else {
@@ -132,7 +132,7 @@ function setNameCommand(call: Call): void {
 function setInfo(call: Call): void {
   const option = call.str(2).toLowerCase();
   if (option !== 'lib-name' && option !== 'lib-ver')
-    return call.reply.error(`ERR Unrecognized option '${call.str(2)}'`);
+    return call.reply.error(`ERR Unrecognized option '${call.shown(2)}'`);
   if (!isPrintable(call, 3)) {
     return call.reply.error(`ERR ${option} cannot contain spaces, newlines or special characters.`);
   }

@@ -102,7 +102,7 @@ function hello(call: Call): void {
       if (!setName(call, i + 1)) return;
       i++;
     } else {
-      return reply.error(`ERR Syntax error in HELLO option '${call.str(i)}'`);
+      return reply.error(`ERR Syntax error in HELLO option '${call.shown(i)}'`);
     }
   }
   if (session.authRequired) return reply.error(HELLO_NOT_AUTHENTICATED);
