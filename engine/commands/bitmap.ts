@@ -96,13 +96,15 @@ function bitcount(c: Call): void {
 /** Ones among `count` bits from bit number `from` of the arena on. */
 function countBits(a: Arena, from: number, count: number): number {
   const end = from + count;
-  let at = Math.floor(from / 8);
-  const last = Math.ceil(end / 8);
+  // Bit numbers are doubles, byte numbers small integers: said here so that the loops run on integers.
+  let at = Math.floor(from / 8) | 0;
+  const last = Math.ceil(end / 8) | 0;
   let ones = 0;
   // Whole bytes, then less what lies outside the range at either end.
-  while (at < last && (at & 3) !== 0) ones += onesOf(a.u8[at++]);
-  for (; at + 4 <= last; at += 4) ones += onesOf(a.u32[at >>> 2]);
-  while (at < last) ones += onesOf(a.u8[at++]);
+  const { u8, i32 } = a;
+  while (at < last && (at & 3) !== 0) ones += onesOf(u8[at++]);
+  for (; at + 4 <= last; at += 4) ones += onesOf(i32[at >>> 2]);
+  while (at < last) ones += onesOf(u8[at++]);
   const before = from % 8;
   if (before !== 0) ones -= onesOf(a.u8[Math.floor(from / 8)] >>> (8 - before));
   const after = last * 8 - end;
@@ -149,9 +151,9 @@ function bitpos(c: Call): void {
 function findBit(a: Arena, wanted: number, from: number, end: number): number {
   const skipByte = wanted === 1 ? 0 : 0xff;
   const skipWord = wanted === 1 ? 0 : 0xffffffff;
-  let at = Math.floor(from / 8);
-  let bit = from % 8;
-  const last = Math.ceil(end / 8);
+  let at = Math.floor(from / 8) | 0;
+  let bit = (from % 8) | 0;
+  const last = Math.ceil(end / 8) | 0;
   while (at < last) {
     if (bit === 0 && (at & 3) === 0) while (at + 4 <= last && a.u32[at >>> 2] === skipWord) at += 4;
     if (at >= last) break;

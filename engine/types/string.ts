@@ -161,7 +161,7 @@ function growRoot(a: Arena, from: Offset, had: number, length: number): Offset {
     if (!canHold(a, capacity)) return 0;
   }
   const root = newRoot(a, length, capacity);
-  a.u8.copyWithin(root + ROOT_HEADER_BYTES, from, from + had);
+  copyBytes(a.u8, root + ROOT_HEADER_BYTES, a.u8, from, had);
   return root;
 }
 
