@@ -13,10 +13,10 @@
  *
  * Bytes given to functions that may move the record must lie outside the arena.
  */
-import { usableSize } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
-import { copyBytes, resizeValue } from '../keyspace.ts';
+import { copyBytes } from '../keyspace.ts';
 import { setValueWord, valueStart, valueWord } from '../record.ts';
+import { growValue, shrinkValue } from './inline.ts';
 
 const COUNT_BYTES = 4;
 const LONG = 255;
@@ -128,13 +128,6 @@ function writeEntry(a: Arena, entry: Offset, buf: Uint8Array, start: number, len
   return at + length;
 }
 
-/** Sets the value's length to more than it was, in place if the block holds it, also one that was made larger on purpose. */
-function growValue(a: Arena, record: Offset, bytes: number): Offset {
-  if (valueStart(a, record) - record + bytes > usableSize(a, record)) return resizeValue(a, record, bytes);
-  setValueWord(a, record, bytes);
-  return record;
-}
-
 /** Adds an entry at the end. Returns the record, which may have moved. */
 export function packAppend(a: Arena, record: Offset, buf: Uint8Array, start: number, length: number): Offset {
   const had = valueWord(a, record);
@@ -184,7 +177,7 @@ export function packReplace(
     a.u8.copyWithin(moved + after + by, moved + after, moved + had);
   } else if (by < 0) {
     a.u8.copyWithin(value + after + by, value + after, value + had);
-    to = resizeValue(a, record, had + by);
+    to = shrinkValue(a, record, had + by);
   }
   writeEntry(a, valueStart(a, to) + at, buf, start, length);
   return to;
@@ -194,7 +187,7 @@ export function packReplace(
 export function packRemove(a: Arena, record: Offset, from: Offset, to: Offset, count: number): Offset {
   a.u8.copyWithin(from, to, packEnd(a, record));
   setPackCount(a, record, packCount(a, record) - count);
-  return resizeValue(a, record, valueWord(a, record) - (to - from));
+  return shrinkValue(a, record, valueWord(a, record) - (to - from));
 }
 
 /** For tests: throws when an invariant does not hold. */
