@@ -1,6 +1,6 @@
 /**
  * Runs commands over a Map, on this thread: enough of a server to test connections with, and slow or stubborn on demand.
- * `GET`, `SET`, `DEL`, `FILL` (a reply of so many bytes), `BUSY` (takes so many ms), and the connection commands. With
+ * `GET`, `SET`, `DEL`, `FILL` (a reply of so many bytes), `BUSY` (takes so many microseconds), and the connection commands. With
  * `asynchronous` set, GET and SET are answered later, as by another thread, when `answer` is called.
  */
 import { Call } from '../../engine/call.ts';
@@ -60,7 +60,7 @@ export class MapExecutor implements Executor {
       }),
       row('busy', 2, 0, (call) => {
         call.long(1);
-        for (const until = performance.now() + call.num; performance.now() < until; );
+        for (const until = performance.now() + call.num / 1000; performance.now() < until; );
         call.reply.ok();
       }),
     ]);
