@@ -2,7 +2,9 @@
 import type { Arena, Offset } from '../arena.ts';
 import { recordType, TYPE_HASH, TYPE_LIST, TYPE_SET, TYPE_STREAM, TYPE_STRING, TYPE_ZSET } from '../record.ts';
 import type { Request } from '../request.ts';
+import { encodingName as hashEncoding } from './hash.ts';
 import { encodingName as listEncoding } from './list.ts';
+import { encodingName as setEncoding } from './set.ts';
 import { encodingName as stringEncoding } from './string.ts';
 import { encodingName as zsetEncoding } from './zset.ts';
 
@@ -25,6 +27,10 @@ export function encodingName(a: Arena, record: Offset): string {
       return stringEncoding(a, record);
     case TYPE_LIST:
       return listEncoding(a, record);
+    case TYPE_SET:
+      return setEncoding(a, record);
+    case TYPE_HASH:
+      return hashEncoding(a, record);
     case TYPE_ZSET:
       return zsetEncoding(a, record);
     default:
