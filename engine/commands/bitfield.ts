@@ -141,7 +141,8 @@ function execute(c: Call, a: Arena, operation: Operation, start: number, length:
   let value = exact;
   if (exact < least || exact > most) {
     if (overflow === 'fail') return c.reply.nil();
-    if (overflow === 'sat') value = exact < least ? least : most;
+    // Redis takes a value for too large when its distance from the largest does not fit 64 bits, however negative it is.
+    if (overflow === 'sat') value = exact < least && most - exact < 1n << 63n ? least : most;
     else value = signed ? BigInt.asIntN(bits, exact) : BigInt.asUintN(bits, exact);
   }
   c.reply.bigInt(kind === 'set' ? old : value);
