@@ -40,7 +40,7 @@ import {
   treeSetScore,
 } from './tree.ts';
 import { treeVerify } from './tree-verify.ts';
-import { memberCreate, memberLength, memberScore, memberStart, memberTable, setMemberScore } from './zset-member.ts';
+import { memberCreate, memberLeaf, memberLength, memberScore, memberStart, memberTable, setMemberScore } from './zset-member.ts';
 import {
   EMPTY_PACK_BYTES,
   entryBytes,
@@ -147,8 +147,12 @@ export function zsetAdd(c: Call, i: number, record: Offset, member: number, scor
   const length = c.len[member];
   change.record = record;
   if (record === 0) {
-    record = createZset(c, i, length);
-  } else if (!hasRoot(a, record)) {
+    change.record = createZset(c, i, buf, start, length, score);
+    change.outcome = OUT_ADDED;
+    change.score = score;
+    return;
+  }
+  if (!hasRoot(a, record)) {
     const entry = packFind(a, record, buf, start, length);
     if (entry !== 0) {
       if (decide(entryScore(a, entry), score, conditions)) packSetScore(a, record, entry, change.score, buf, start, length);
@@ -175,16 +179,19 @@ export function fitsPack(c: Call, count: number, longest: number): boolean {
   return count <= c.settings.f64[MAX_PACK_ENTRIES] && longest <= c.settings.f64[MAX_PACK_VALUE];
 }
 
-/** The record of a new key, argument i, with an empty set of the form that suits a first member of this length. */
-function createZset(c: Call, i: number, length: number): Offset {
+/** Makes the key in argument i a set of one member, in the form that suits it. */
+function createZset(c: Call, i: number, buf: Uint8Array, start: number, length: number, score: number): Offset {
+  const a = c.arena;
   if (fitsPack(c, 1, length)) {
-    const record = createRecord(c, i, TYPE_ZSET, EMPTY_PACK_BYTES);
-    setPackCount(c.arena, record, 0);
+    const record = createRecord(c, i, TYPE_ZSET, EMPTY_PACK_BYTES + entryBytes(length));
+    setPackCount(a, record, 1);
+    writeEntry(a, packStart(a, record), score, buf, start, length);
     return record;
   }
-  const t = createBig(c.arena);
+  const t = createBig(a);
+  insertBig(a, t, keyHash(a, buf, start, length), buf, start, length, score);
   const record = createRecord(c, i, TYPE_ZSET, 0);
-  linkBig(c.arena, record, t);
+  linkBig(a, record, t);
   return record;
 }
 
@@ -250,22 +257,47 @@ function insertBig(
 ): void {
   const member = memberCreate(a, t, buf, start, length);
   setMemberScore(a, member, score);
-  treeInsert(a, t, member);
-  tableInsert(a, t, hash, member);
+  try {
+    treeInsert(a, t, member);
+    tableInsert(a, t, hash, member);
+  } catch (error) {
+    // A table that found the member a place and then no room to split a bucket has taken it in.
+    if (tableFind(a, t, hash, buf, start, length) === member) return;
+    if (memberLeaf(a, member) !== 0) treeRemove(a, t, member);
+    free(a, member);
+    throw error;
+  }
 }
 
-/** Turns a packed set into table and tree. */
+/** Turns a packed set into table and tree. Returns the record, which may have moved; nothing has changed if it throws. */
 function unpack(a: Arena, record: Offset): Offset {
   const t = createBig(a);
-  const end = packEnd(a, record);
-  for (let entry = packStart(a, record); entry < end; entry = nextEntry(a, entry)) {
-    const start = entryMemberStart(a, entry);
-    const length = entryMemberLength(a, entry);
-    insertBig(a, t, keyHash(a, a.u8, start, length), a.u8, start, length, entryScore(a, entry));
+  let to = record;
+  try {
+    const end = packEnd(a, record);
+    for (let entry = packStart(a, record); entry < end; entry = nextEntry(a, entry)) {
+      const start = entryMemberStart(a, entry);
+      const length = entryMemberLength(a, entry);
+      insertBig(a, t, keyHash(a, a.u8, start, length), a.u8, start, length, entryScore(a, entry));
+    }
+    to = dropInline(a, record);
+  } catch (error) {
+    freeBig(a, t);
+    throw error;
   }
-  const to = dropInline(a, record);
   linkBig(a, to, t);
   return to;
+}
+
+/** Frees table, tree and members. */
+function freeBig(a: Arena, t: Offset): void {
+  for (let member = cursor.seek(a, t, 0); member !== 0; ) {
+    const next = cursor.next(a);
+    free(a, member);
+    member = next;
+  }
+  treeFree(a, t);
+  tableFree(a, t);
 }
 
 /** Takes a member out; false when the set has no such member. `change.record` is where the record lies now. */
@@ -436,15 +468,7 @@ registerRelocator(KIND_ZSET_MEMBER, (a, from, to) => {
 });
 
 registerValueOps(TYPE_ZSET, {
-  free(a, t) {
-    for (let member = cursor.seek(a, t, 0); member !== 0; ) {
-      const next = cursor.next(a);
-      free(a, member);
-      member = next;
-    }
-    treeFree(a, t);
-    tableFree(a, t);
-  },
+  free: freeBig,
   bytes(a, t) {
     let bytes = tableBytes(a, t) + treeBytes(a, t);
     for (let member = cursor.seek(a, t, 0); member !== 0; member = cursor.next(a)) bytes += usableSize(a, member);
