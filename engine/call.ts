@@ -6,7 +6,7 @@
  * Handlers never read a clock or `Math.random`: `nowMs` and `random` come from the caller, and from the log entry
  * when there is one, so that every replica does the same.
  */
-import { type Arena, WORD_SEED0, WORD_SEED1 } from './arena.ts';
+import type { Arena } from './arena.ts';
 import type { CommandRow } from './command.ts';
 import { Random } from './random.ts';
 import { Reply } from './reply.ts';
@@ -14,7 +14,7 @@ import { Request } from './request.ts';
 import { isLfuPolicy, lfuClock, lruClock } from './access.ts';
 import { type Settings, settingIndex } from './settings.ts';
 import type { Shards } from './shards.ts';
-import { hashBytes, slotOf } from './hash.ts';
+import { hashBytes, hashKey, keySlot, slotOf } from './hash.ts';
 
 const MAXMEMORY_POLICY = settingIndex('maxmemory-policy');
 
@@ -82,7 +82,9 @@ export class Call extends Request {
       this.hash = this.keyHash[i];
       return;
     }
-    this.hashKeyAt(this.buf, this.off[i], this.len[i]);
+    const shards = this.shards;
+    this.hash = hashKey(shards.seed0, shards.seed1, this.view, this.off[i], this.len[i]);
+    this.arena = shards.arenas[shards.ofSlot[keySlot]];
     this.keyRequest[i] = this.request;
     this.keyShard[i] = this.arena.shard;
     this.keyHash[i] = this.hash;
@@ -90,8 +92,8 @@ export class Call extends Request {
 
   /** `hashKey` for a key that is not an argument (SORT's BY and GET patterns). */
   hashKeyAt(buf: Uint8Array, start: number, length: number): void {
-    const arena = this.shards.arenas[this.shards.ofSlot[slotOf(buf, start, length)]];
-    this.arena = arena;
-    this.hash = hashBytes(arena.u32[WORD_SEED0], arena.u32[WORD_SEED1], buf, start, length);
+    const shards = this.shards;
+    this.arena = shards.arenas[shards.ofSlot[slotOf(buf, start, length)]];
+    this.hash = hashBytes(shards.seed0, shards.seed1, buf, start, length);
   }
 }

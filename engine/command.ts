@@ -67,6 +67,8 @@ export class CommandTable {
   readonly rows: CommandRow[] = [];
   private readonly slots = new Int16Array(TABLE_SLOTS).fill(-1);
   private readonly names: Uint8Array[] = [];
+  /** The row last found; -1 at first. */
+  private last = -1;
 
   constructor(rows: readonly CommandRow[]) {
     for (const row of rows) this.add(row);
@@ -107,11 +109,17 @@ export class CommandTable {
 
   /** The row named by `length` bytes at `start`, in any case; undefined when there is none. About 10 ns. */
   find(buf: Uint8Array, start: number, length: number): CommandRow | undefined {
+    // A pipeline is mostly the same command over and over: its name is compared before any is hashed.
+    const last = this.last;
+    if (last >= 0 && sameName(this.names[last], buf, start, length)) return this.rows[last];
     let slot = nameHash(buf, start, length);
     for (;;) {
       const id = this.slots[slot];
       if (id < 0) return undefined;
-      if (sameName(this.names[id], buf, start, length)) return this.rows[id];
+      if (sameName(this.names[id], buf, start, length)) {
+        this.last = id;
+        return this.rows[id];
+      }
       slot = (slot + 1) & (TABLE_SLOTS - 1);
     }
   }

@@ -93,7 +93,63 @@ export function hashBytes(seed0: number, seed1: number, buf: Uint8Array, start: 
   if (rest > 2) last |= buf[i + 2] << 16;
   if (rest > 1) last |= buf[i + 1] << 8;
   if (rest > 0) last |= buf[i];
-  v3 ^= last;
+  return finish(v0, v1, v2, v3, last);
+}
+
+/** The slot that `hashKey` found beside its hash. */
+export let keySlot = 0;
+
+/**
+ * `hashBytes` and `slotOf` of one key in a single pass over its words: their chains of dependent steps overlap, which
+ * makes the two together cost little more than the longer. The slot is left in `keySlot`.
+ */
+export function hashKey(seed0: number, seed1: number, view: DataView, start: number, length: number): number {
+  let v0 = seed0 | 0;
+  let v1 = seed1 | 0;
+  let v2 = 0x6c796765 ^ seed0;
+  let v3 = 0x74656462 ^ seed1;
+  let crc = 0;
+  let braces = 0;
+  const wordsEnd = start + (length & ~3);
+  let i = start;
+  for (; i < wordsEnd; i += 4) {
+    const word = view.getInt32(i, true);
+    // A byte that equals the brace becomes 0x80; a byte above one may too, which slotOf then sorts out.
+    const tagged = word ^ 0x7b7b7b7b;
+    braces |= (tagged - 0x01010101) & ~tagged & 0x80808080;
+    const high = CRC3[(crc >>> 8) ^ (word & 255)] ^ CRC2[(crc & 255) ^ ((word >>> 8) & 255)];
+    crc = high ^ CRC1[(word >>> 16) & 255] ^ CRC0[word >>> 24];
+    v3 ^= word;
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    v0 ^= word;
+  }
+  let last = length << 24;
+  for (let shift = 0; i < start + length; i++, shift += 8) {
+    const byte = view.getUint8(i);
+    if (byte === OPEN_BRACE) braces = 1;
+    crc = ((crc << 8) & 0xffff) ^ CRC0[(crc >>> 8) ^ byte];
+    last |= byte << shift;
+  }
+  keySlot = crc & (SLOT_COUNT - 1);
+  if (braces !== 0) keySlot = slotOf(new Uint8Array(view.buffer, view.byteOffset + start, length), 0, length);
+  return finish(v0, v1, v2, v3, last);
+}
+
+/** The last word's round and the three rounds of finalization. */
+function finish(from0: number, from1: number, from2: number, from3: number, last: number): number {
+  let v0 = from0;
+  let v1 = from1;
+  let v2 = from2;
+  let v3 = from3 ^ last;
   for (let round = 0; round < 4; round++) {
     v0 = (v0 + v1) | 0;
     v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;

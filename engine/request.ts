@@ -8,10 +8,15 @@ const MAX_SAFE_DIGITS = 15;
 const INT64_MAX = 9223372036854775807n;
 const INT64_MIN = -9223372036854775808n;
 
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer);
+
 const decoder = new TextDecoder();
 
 export class Request {
-  buf: Uint8Array = new Uint8Array(0);
+  private bytesOf: Uint8Array = NO_BYTES;
+  /** The same bytes as `buf`, for words at any offset. */
+  view: DataView = NO_VIEW;
   argc = 0;
   /** Where argument i begins in `buf`, and its length in bytes. */
   off: Int32Array = new Int32Array(64);
@@ -21,6 +26,17 @@ export class Request {
   num = 0;
   exact = true;
   big = 0n;
+
+  /** Where the arguments' bytes lie. */
+  get buf(): Uint8Array {
+    return this.bytesOf;
+  }
+
+  set buf(bytes: Uint8Array) {
+    if (bytes === this.bytesOf) return;
+    this.bytesOf = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
 
   /** Makes room for `count` arguments. */
   reserveArgs(count: number): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hashBytes, slotOf } from '../../engine/hash.ts';
+import { hashBytes, hashKey, keySlot, slotOf } from '../../engine/hash.ts';
 
 const encoder = new TextEncoder();
 
@@ -59,5 +59,19 @@ describe('hashBytes', () => {
       }
     }
     expect(seen.size).toBe(40 * 3 + (40 * 39) / 2);
+  });
+});
+
+describe('hashKey', () => {
+  it('is slotOf and hashBytes in one', () => {
+    const text = 'abc{defgh}ijklmnopq{}rstu{{v}wxyz0123456789\u00ff\u007f}{';
+    const bytes = encoder.encode(text);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let start = 0; start < bytes.length; start++) {
+      for (let length = 0; start + length <= bytes.length; length++) {
+        expect(hashKey(5, 6, view, start, length)).toBe(hashBytes(5, 6, bytes, start, length));
+        expect(keySlot).toBe(slotOf(bytes, start, length));
+      }
+    }
   });
 });
