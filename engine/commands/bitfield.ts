@@ -141,8 +141,9 @@ function execute(c: Call, a: Arena, operation: Operation, start: number, length:
   let value = exact;
   if (exact < least || exact > most) {
     if (overflow === 'fail') return c.reply.nil();
-    // Redis takes a value for too large when its distance from the largest does not fit 64 bits, however negative it is.
-    if (overflow === 'sat') value = exact < least && most - exact < 1n << 63n ? least : most;
+    // Redis takes the value of a SET for too large when its distance from the largest does not fit 64 bits.
+    const wraps = kind === 'set' && most - exact >= 1n << 63n;
+    if (overflow === 'sat') value = exact < least && !wraps ? least : most;
     else value = signed ? BigInt.asIntN(bits, exact) : BigInt.asUintN(bits, exact);
   }
   c.reply.bigInt(kind === 'set' ? old : value);
