@@ -4,12 +4,13 @@
  *
  * ```
  * request record
- *   +0 u32 length | +4 u32 command row | +8 u32 session | +12 u32 sequence in the session | +16 u32 flags | +20 u32 database
+ *   +0 u32 length | +4 u32 command row | +8 u32 session | +12 u32 sequence in the session | +16 u32 flags, shard in the upper half | +20 u32 database
  *   +24 f64 time, ms since 1970 | +32 u32 argument count | +36 u32 random seed
  *   +40 u32 length of each argument, then their bytes back to back   (with FLAG_BLOB: those two come by the port)
  * reply record
- *   +0 u32 length | +4 u32 command row | +8 u32 session | +12 u32 sequence | +16 u32 flags | +20 u32 reply bytes
+ *   +0 u32 length | +4 u32 command row | +8 u32 session | +12 u32 sequence | +16 u32 flags, shard in the upper half | +20 u32 reply bytes
  *   +24 f64 microseconds the command took | +32 the reply's bytes                  (with FLAG_BLOB: by the port)
+ *   with FLAG_EXCERPT, of a slow command: then u16 length of the excerpt of its arguments (excerpt.ts) and its bytes
  * ```
  */
 import type { MessagePort } from 'node:worker_threads';
@@ -21,6 +22,10 @@ import { Ring } from './ring.ts';
 export const FLAG_BLOB = 1;
 export const FLAG_RESP3 = 2;
 export const FLAG_NO_TOUCH = 4;
+export const FLAG_EXCERPT = 8;
+
+/** In place of a shard: the command needs several, or all. */
+export const SEVERAL_SHARDS = 0xffff;
 
 export const REQUEST_BYTES = 40;
 export const REPLY_BYTES = 32;
@@ -61,7 +66,7 @@ export class MainLink {
   }
 
   /** Queues the request in `call` for the worker; false when the ring is full. The worker sees it after `ring`. */
-  send(call: Call, row: number, session: number, sequence: number, seed: number): boolean {
+  send(call: Call, row: number, shard: number, session: number, sequence: number, seed: number): boolean {
     const argc = call.argc;
     let bytes = argc * 4;
     for (let i = 0; i < argc; i++) bytes += call.len[i];
@@ -73,8 +78,9 @@ export class MainLink {
     u32[word + 1] = row;
     u32[word + 2] = session;
     u32[word + 3] = sequence;
-    u32[word + 4] =
+    const flags =
       (blob ? FLAG_BLOB : 0) | (call.reply.protocol === 3 ? FLAG_RESP3 : 0) | (call.noTouch ? FLAG_NO_TOUCH : 0);
+    u32[word + 4] = flags | (shard << 16);
     u32[word + 5] = call.db;
     this.requests.f64[(at + 24) >>> 3] = call.nowMs;
     u32[word + 8] = argc;
@@ -167,10 +173,14 @@ export class WorkerLink {
     }
   }
 
-  /** Sends the reply in `reply` for the request record at `at`; false when the ring is full. */
-  send(at: number, reply: Reply, elapsedUs: number): boolean {
-    const blob = REPLY_BYTES + reply.length > this.replies.maxRecord;
-    const to = this.replies.reserve(REPLY_BYTES + (blob ? 0 : reply.length));
+  /**
+   * Sends the reply in `reply` for the request record at `at`, with the excerpt of a slow command's arguments; false when
+   * the ring is full.
+   */
+  send(at: number, reply: Reply, elapsedUs: number, excerpt: Uint8Array | undefined): boolean {
+    const excerptBytes = excerpt === undefined ? 0 : 2 + excerpt.length;
+    const blob = REPLY_BYTES + reply.length + excerptBytes > this.replies.maxRecord;
+    const to = this.replies.reserve(REPLY_BYTES + (blob ? 0 : reply.length) + excerptBytes);
     if (to === 0) return false;
     const from = this.requests.u32;
     const u32 = this.replies.u32;
@@ -178,7 +188,8 @@ export class WorkerLink {
     u32[word + 1] = from[(at >>> 2) + 1];
     u32[word + 2] = from[(at >>> 2) + 2];
     u32[word + 3] = from[(at >>> 2) + 3];
-    u32[word + 4] = blob ? FLAG_BLOB : 0;
+    const flags = (blob ? FLAG_BLOB : 0) | (excerpt === undefined ? 0 : FLAG_EXCERPT);
+    u32[word + 4] = flags | (from[(at >>> 2) + 4] & 0xffff0000);
     u32[word + 5] = reply.length;
     this.replies.f64[(to + 24) >>> 3] = elapsedUs;
     if (blob) {
@@ -186,6 +197,12 @@ export class WorkerLink {
       this.port.postMessage(buffer, [buffer]);
     } else {
       copyShort(this.replies.u8, to + REPLY_BYTES, reply.u8, reply.length);
+    }
+    if (excerpt !== undefined) {
+      const behind = to + REPLY_BYTES + (blob ? 0 : reply.length);
+      this.replies.u8[behind] = excerpt.length & 255;
+      this.replies.u8[behind + 1] = excerpt.length >>> 8;
+      this.replies.u8.set(excerpt, behind + 2);
     }
     return true;
   }

@@ -26,6 +26,7 @@ export const SETTINGS = [
   ['list-max-listpack-size', -2],
   ['stream-node-max-bytes', 4096],
   ['stream-node-max-entries', 100],
+  ['slowlog-log-slower-than', 10_000],
 ] as const;
 
 export type SettingName = (typeof SETTINGS)[number][0];

@@ -10,12 +10,13 @@ import { COUNTER_NEXT_EXPIRY } from './arena.ts';
 import { Call } from './call.ts';
 import { type CommandRow, CommandTable, WRITE } from './command.ts';
 import { engineRows } from './commands/index.ts';
+import { excerptArguments, packExcerpt } from './excerpt.ts';
 import { type Evictor, execute } from './execute.ts';
 import { makeEvictor } from './eviction.ts';
 import { expireDue } from './keyspace.ts';
 import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
-import { Settings } from './settings.ts';
+import { Settings, settingIndex } from './settings.ts';
 import { Shards } from './shards.ts';
 
 /** The longest time a worker keeps a shard's lock while it has more to do. */
@@ -26,6 +27,7 @@ const EXPIRE_BATCH = 32;
 const MAX_SLEEP_MS = 25;
 /** How long to sleep when a lock was not free. */
 const RETRY_MS = 0.1;
+const SLOWER_THAN_US = settingIndex('slowlog-log-slower-than');
 
 export interface WorkerData {
   thread: number;
@@ -145,7 +147,10 @@ class WorkerThread {
 
   /** Sends the reply; when the ring is full, lets go of everything and waits for the main thread to read. */
   private reply(at: number, elapsedUs: number): void {
-    while (!this.link.send(at, this.call.reply, elapsedUs)) {
+    const slowerThanUs = this.call.settings.f64[SLOWER_THAN_US];
+    const isSlow = slowerThanUs >= 0 && elapsedUs >= slowerThanUs;
+    const excerpt = isSlow ? packExcerpt(excerptArguments(this.call)) : undefined;
+    while (!this.link.send(at, this.call.reply, elapsedUs, excerpt)) {
       this.locks.releaseAll();
       this.link.publish();
       this.ringMain();

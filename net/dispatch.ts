@@ -15,13 +15,14 @@ import type { Call } from '../engine/call.ts';
 import {
   arityFits,
   type CommandRow,
-  type CommandTable,
+  CommandTable,
   NO_AUTH,
   SCOPE_ALL,
   SCOPE_NONE,
   unknownCommand,
   WRITE,
 } from '../engine/command.ts';
+import { engineRows } from '../engine/commands/index.ts';
 import { ERR, wrongArity } from '../engine/errors.ts';
 import { type Evictor, execute } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
@@ -32,8 +33,8 @@ import type { Shards } from '../engine/shards.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
 import type { Session } from './session.ts';
-import type { SlowLog } from './slowlog.ts';
 import type { CommandStats } from './stats.ts';
+import type { CommandWatch } from './watch.ts';
 import type { WorkerPool } from './workers.ts';
 
 export const DISPATCH_MODES = ['auto', 'inline', 'ring'] as const;
@@ -57,19 +58,25 @@ export class Dispatcher implements Executor {
   private readonly workers: WorkerPool;
   private readonly locks: LockSet;
   private readonly evictor: Evictor;
-  private readonly slowLog: SlowLog;
+  private readonly watch: CommandWatch;
   private readonly mode: DispatchMode;
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
   /** Commands queued at workers, by shard. */
-  private readonly queued: Int32Array;
+  readonly queued: Int32Array;
   private readonly needed: Uint8Array;
-  /** 1 for rows with exactly one key. */
+  /** 1 for rows with exactly one key that workers have too. */
   private readonly single: Uint8Array;
+  /** Rows from this id on are not in the workers' tables. */
+  private readonly firstMainRow: number;
   /** Sessions that wait for the reply of a command over several shards, and the shards it marked. */
   private readonly waitingForMany = new Map<number, Uint8Array>();
   /** Sessions that found a ring full or have to wait for their own replies. */
   private readonly stalled = new Set<Session>();
   private clients: Clients | undefined = undefined;
+  /** Where the name of the command that ran last begins: tells whether `call` still holds that request. */
+  private lastName = 0;
+  /** Commands that workers ran. */
+  ranOnWorkers = 0;
 
   constructor(
     call: Call,
@@ -77,7 +84,7 @@ export class Dispatcher implements Executor {
     stats: CommandStats,
     workers: WorkerPool,
     evictor: Evictor,
-    slowLog: SlowLog,
+    watch: CommandWatch,
     mode: DispatchMode,
   ) {
     this.call = call;
@@ -86,14 +93,18 @@ export class Dispatcher implements Executor {
     this.shards = call.shards;
     this.workers = workers;
     this.evictor = evictor;
-    this.slowLog = slowLog;
+    this.watch = watch;
     this.mode = mode;
     this.locks = new LockSet(this.shards, MAIN_THREAD);
     this.queued = new Int32Array(this.shards.arenas.length);
     this.needed = new Uint8Array(this.shards.arenas.length);
-    this.single = Uint8Array.from(table.rows, (row) => (hasSingleKey(row) ? 1 : 0));
+    this.firstMainRow = new CommandTable(engineRows).rows.length;
+    this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
     for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id as number] = HEAVY_US;
     workers.onReplies = () => this.takeReplies();
+    stats.onLongRun = (id, calls, excessUs) => {
+      watch.slowRun(call, table.rows[id], calls, excessUs, call.off[0] === this.lastName);
+    };
   }
 
   /** Whose sessions the replies of workers go to. */
@@ -121,7 +132,16 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (this.single[id] === 1) return this.executeSingle(session, row, id);
+    if (id >= this.firstMainRow) return this.executeHere(session, row, id);
     return this.executeMany(session, row, id);
+  }
+
+  /** A command about shards that only this thread knows (MEMORY, DEBUG). It sees what its own connection did before. */
+  private executeHere(session: Session, row: CommandRow, id: number): Outcome {
+    if (session.hasOutstanding) return this.stall(session);
+    if (markShards(this.call, row, this.needed) > 0) this.locks.takeMarked(this.needed);
+    this.run(row, id);
+    return DONE;
   }
 
   private reject(id: number, text: string): Outcome {
@@ -201,12 +221,15 @@ export class Dispatcher implements Executor {
 
   /** Runs a command here, timed and counted. */
   private run(row: CommandRow, id: number): void {
-    const reply = this.call.reply;
+    const call = this.call;
+    const reply = call.reply;
     const errors = reply.errors;
-    this.stats.starting(id);
-    execute(this.call, row, this.evictor);
-    const elapsedUs = this.stats.finished(id);
-    if (elapsedUs > 0) this.slowLog.consider(this.call, row, elapsedUs);
+    const mark = reply.length;
+    this.lastName = call.off[0];
+    this.stats.starting(id, call.argc);
+    execute(call, row, this.evictor);
+    const elapsedUs = this.stats.finished(id, call.argc, reply.length - mark);
+    if (elapsedUs >= this.watch.thresholdUs) this.watch.slow(call, row, elapsedUs);
     if (reply.errors !== errors) this.stats.error(id, reply.lastError, false);
   }
 
@@ -232,6 +255,11 @@ export class Dispatcher implements Executor {
       if (reply.shard === SEVERAL_SHARDS) this.manyFinished(reply.session);
       else this.queued[reply.shard]--;
       this.stats.record(reply.row, 1, reply.elapsedUs);
+      this.ranOnWorkers++;
+      if (reply.elapsedUs >= this.watch.thresholdUs) {
+        const row = this.table.rows[reply.row];
+        this.watch.slowOnWorker(row, reply.elapsedUs, reply.excerpt, clients.get(reply.session));
+      }
       if (reply.length > 0 && reply.u8[reply.start] === 45) this.countError(reply.row, reply.u8, reply.start + 1);
       clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
       this.workers.releaseReply();

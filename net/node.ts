@@ -19,6 +19,7 @@ import type { Logger } from './log.ts';
 import { Server } from './server.ts';
 import { SlowLog } from './slowlog.ts';
 import { CommandStats } from './stats.ts';
+import { CommandWatch } from './watch.ts';
 import { WorkerPool } from './workers.ts';
 
 export class Node {
@@ -30,6 +31,7 @@ export class Node {
   readonly stats: CommandStats;
   readonly slowLog = new SlowLog();
   readonly latency = new LatencyMonitor();
+  readonly watch = new CommandWatch(this.slowLog, this.latency);
   readonly workers: WorkerPool;
   readonly dispatcher: Dispatcher;
   readonly limits = new ServerLimits();
@@ -58,7 +60,7 @@ export class Node {
       this.stats,
       this.workers,
       evictor,
-      this.slowLog,
+      this.watch,
       config.get('dispatch'),
     );
     this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
@@ -69,7 +71,7 @@ export class Node {
 
   /** Puts the configuration into the fields that the hot code reads, now and after each CONFIG SET. */
   private followConfig(): void {
-    const { config, limits, slowLog, stats, log } = this;
+    const { config, limits, slowLog, stats, log, watch } = this;
     const apply = (): void => {
       limits.maxClients = config.get('maxclients');
       limits.idleTimeoutSec = config.get('timeout');
@@ -80,10 +82,11 @@ export class Node {
       limits.outputHardBytes = output.hardBytes;
       limits.outputSoftBytes = output.softBytes;
       limits.outputSoftSec = output.softSeconds;
-      slowLog.slowerThanUs = config.get('slowlog-log-slower-than');
       slowLog.maxLength = config.get('slowlog-max-len');
       stats.tracking = config.get('latency-tracking');
-      this.latency.thresholdMs = config.get('latency-monitor-threshold');
+      watch.setThresholds(config.get('slowlog-log-slower-than'), config.get('latency-monitor-threshold'));
+      stats.exact = watch.needsExactTimes;
+      stats.longRunUs = watch.thresholdUs;
       log.level = config.get('loglevel');
     };
     apply();

@@ -5,12 +5,20 @@
  * A clock reading costs a tenth of a fast command, so a run of equal fast commands in one batch is timed as a whole and
  * shared out evenly; everything else is timed alone. A run is closed when another command follows or the batch ends.
  */
-import { build, type Histogram } from 'hdr-histogram-js';
+import { Float64Histogram, type JsHistogram } from 'hdr-histogram-js';
 import { type CommandRow, type CommandTable, FAST } from '../engine/command.ts';
 
 /** Weight of a new measurement in the moving average of a command's cost. */
 const COST_WEIGHT = 0.1;
-const HIGHEST_US = 60 * 1_000_000;
+const HIGHEST_NS = 60e9;
+/**
+ * Commands of more arguments, or of longer replies, are timed alone even if they count as fast: an HSET of a thousand
+ * fields belongs into the slow log like any other.
+ */
+const SHARED_ARGUMENTS = 16;
+const SHARED_REPLY_BYTES = 4096;
+/** Fast by their flags, but slow with what they delete or move. */
+const NEVER_SHARED = new Set(['unlink', 'move']);
 
 export class CommandStats {
   readonly rows: readonly CommandRow[];
@@ -20,12 +28,20 @@ export class CommandStats {
   readonly failed: Float64Array;
   /** Moving average of microseconds per call. */
   readonly costUs: Float64Array;
-  readonly latency: (Histogram | undefined)[];
+  readonly latency: (JsHistogram | undefined)[];
   readonly errors = new Map<string, number>();
   totalCommands = 0;
   totalErrors = 0;
   /** latency-tracking: whether histograms are kept. */
   tracking = true;
+  /** Whether every command is timed alone: for thresholds that a shared time would blur. */
+  exact = false;
+  /**
+   * A run of commands timed together is told to `onLongRun` when it took this much longer than so many calls of that
+   * command usually take: then one of them was slow.
+   */
+  longRunUs = Number.POSITIVE_INFINITY;
+  onLongRun: (id: number, calls: number, excessUs: number) => void = () => {};
 
   private runRow = -1;
   private runCalls = 0;
@@ -42,7 +58,8 @@ export class CommandStats {
     this.failed = new Float64Array(count);
     this.costUs = new Float64Array(count);
     this.latency = new Array(count).fill(undefined);
-    this.shared = Uint8Array.from(table.rows, (row) => (row.flags & FAST || row.name === 'set' ? 1 : 0));
+    const mayShare = (row: CommandRow): boolean => (row.flags & FAST) !== 0 && !NEVER_SHARED.has(row.name);
+    this.shared = Uint8Array.from(table.rows, (row) => (mayShare(row) || row.name === 'set' ? 1 : 0));
   }
 
   /** The time at which the batch's first command starts. */
@@ -52,22 +69,33 @@ export class CommandStats {
     this.runCalls = 0;
   }
 
-  /** A command is about to run. */
-  starting(id: number): void {
-    if (id === this.runRow) return;
-    if (this.runCalls > 0) this.closeRun();
+  /** A command with so many arguments is about to run. */
+  starting(id: number, argc: number): void {
+    if (id === this.runRow && argc <= SHARED_ARGUMENTS) return;
+    if (this.runCalls > 0) this.closeSharedRun();
     this.runRow = id;
   }
 
   /** It ran. Returns its own microseconds when it was timed alone, else 0. */
-  finished(id: number): number {
+  finished(id: number, argc: number, replyBytes: number): number {
     this.runCalls++;
-    return this.shared[id] === 1 ? 0 : this.closeRun();
+    if (this.shared[id] === 1 && argc <= SHARED_ARGUMENTS && replyBytes <= SHARED_REPLY_BYTES && !this.exact) return 0;
+    // What ran before it in the same run took the usual time, as far as can be told.
+    const othersUs = (this.runCalls - 1) * this.costUs[id];
+    return Math.max(0, this.closeRun() - othersUs);
   }
 
   endBatch(): void {
-    if (this.runCalls > 0) this.closeRun();
+    if (this.runCalls > 0) this.closeSharedRun();
     this.runRow = -1;
+  }
+
+  private closeSharedRun(): void {
+    const id = this.runRow;
+    const calls = this.runCalls;
+    const usualUs = (calls - 1) * this.costUs[id];
+    const elapsedUs = this.closeRun();
+    if (elapsedUs - usualUs >= this.longRunUs) this.onLongRun(id, calls, elapsedUs - usualUs);
   }
 
   private closeRun(): number {
@@ -87,14 +115,16 @@ export class CommandStats {
     this.totalCommands += count;
     const each = elapsedUs / count;
     this.costUs[id] += (each - this.costUs[id]) * COST_WEIGHT;
-    if (this.tracking) this.histogram(id).recordValueWithCount(Math.min(HIGHEST_US * 1000, Math.round(each * 1000)), count);
+    if (!this.tracking) return;
+    const ns = Math.max(0, Math.min(HIGHEST_NS, Math.round(each * 1000)));
+    this.histogram(id).recordValueWithCount(ns, count);
   }
 
-  /** Nanoseconds per call; made when first needed. */
-  private histogram(id: number): Histogram {
+  /** Nanoseconds per call; made when first needed, 30 KiB. Doubles, since 32-bit counts are full within the hour. */
+  private histogram(id: number): JsHistogram {
     let histogram = this.latency[id];
     if (histogram === undefined) {
-      histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: HIGHEST_US * 1000, numberOfSignificantValueDigits: 2 });
+      histogram = new Float64Histogram(1, HIGHEST_NS, 2);
       this.latency[id] = histogram;
     }
     return histogram;
@@ -109,9 +139,9 @@ export class CommandStats {
     else this.failed[id]++;
   }
 
-  /** CONFIG RESETSTAT. */
+  /** CONFIG RESETSTAT. What commands cost on average stays: dispatch goes by it. */
   reset(): void {
-    for (const counts of [this.calls, this.totalUs, this.rejected, this.failed, this.costUs]) counts.fill(0);
+    for (const counts of [this.calls, this.totalUs, this.rejected, this.failed]) counts.fill(0);
     this.latency.fill(undefined);
     this.errors.clear();
     this.totalCommands = 0;

@@ -4,7 +4,8 @@
  */
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Call } from '../engine/call.ts';
-import { allocateLink, FLAG_BLOB, MainLink, REPLY_BYTES } from '../engine/link.ts';
+import { unpackExcerpt } from '../engine/excerpt.ts';
+import { allocateLink, FLAG_BLOB, FLAG_EXCERPT, MainLink, REPLY_BYTES } from '../engine/link.ts';
 import type { Settings } from '../engine/settings.ts';
 import type { Shards } from '../engine/shards.ts';
 import type { WorkerData } from '../engine/worker.ts';
@@ -22,6 +23,8 @@ export class WorkerReply {
   u8: Uint8Array = new Uint8Array(0);
   start = 0;
   length = 0;
+  /** The arguments of a slow command, for the slow log. */
+  excerpt: string[] | undefined = undefined;
 }
 
 export class WorkerPool {
@@ -121,7 +124,14 @@ export class WorkerPool {
     reply.shard = u32[word + 4] >>> 16;
     reply.length = u32[word + 5];
     reply.elapsedUs = link.replies.f64[(at + 24) >>> 3];
-    if (u32[word + 4] & FLAG_BLOB) {
+    const isBlob = (u32[word + 4] & FLAG_BLOB) !== 0;
+    reply.excerpt = undefined;
+    if ((u32[word + 4] & FLAG_EXCERPT) !== 0) {
+      const behind = at + REPLY_BYTES + (isBlob ? 0 : reply.length);
+      const { u8 } = link.replies;
+      reply.excerpt = unpackExcerpt(u8, behind + 2, u8[behind] | (u8[behind + 1] << 8));
+    }
+    if (isBlob) {
       reply.u8 = link.takeBlob();
       reply.start = 0;
     } else {
