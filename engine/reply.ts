@@ -125,15 +125,38 @@ export class Reply {
   /** A bulk string of `length` bytes of `from`, beginning at `start`. */
   bulk(from: Uint8Array, start: number, length: number): void {
     this.ensure(length + 32);
-    this.u8[this.length++] = DOLLAR;
-    this.digits(length);
-    this.crlf();
     const u8 = this.u8;
     let at = this.length;
-    if (length <= LOOP_BYTES) {
-      for (let i = 0; i < length; i++) u8[at++] = from[start + i];
+    u8[at] = DOLLAR;
+    if (length < 10) {
+      u8[at + 1] = 48 + length;
+      at += 2;
+    } else if (length < 100) {
+      const tens = (length / 10) | 0;
+      u8[at + 1] = 48 + tens;
+      u8[at + 2] = 48 + length - tens * 10;
+      at += 3;
     } else {
-      u8.set(from.subarray(start, start + length), at);
+      this.length = at + 1;
+      this.digits(length);
+      at = this.length;
+    }
+    u8[at] = CR;
+    u8[at + 1] = LF;
+    at += 2;
+    const end = start + length;
+    if (length <= LOOP_BYTES) {
+      let i = start;
+      // Four bytes a turn: a turn per byte takes half as long again.
+      for (; i + 4 <= end; i += 4, at += 4) {
+        u8[at] = from[i];
+        u8[at + 1] = from[i + 1];
+        u8[at + 2] = from[i + 2];
+        u8[at + 3] = from[i + 3];
+      }
+      for (; i < end; i++) u8[at++] = from[i];
+    } else {
+      u8.set(from.subarray(start, end), at);
       at += length;
     }
     u8[at] = CR;
