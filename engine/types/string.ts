@@ -15,7 +15,7 @@
 import { alloc, canHold, free, KIND_FIXED, usableSize } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { copyBytes, createRecordAt, dropInline, overwriteRecord, resizeValue } from '../keyspace.ts';
+import { copyBytes, createRecordAt, deleteRecord, dropInline, overwriteRecord, resizeValue } from '../keyspace.ts';
 import {
   ENC_ROOT,
   HEAD_EXPIRY,
@@ -108,14 +108,20 @@ function linkRoot(a: Arena, record: Offset, root: Offset): void {
  */
 export function growString(c: Call, i: number, record: Offset, length: number): Offset {
   const a = c.arena;
-  if (record === 0) {
+  const isNew = record === 0;
+  if (isNew) {
     if (!canHold(a, length + c.len[i])) return 0;
     record = createRecordAt(c, c.db, c.buf, c.off[i], c.len[i], TYPE_STRING, 0, 0);
   }
   const had = stringLength(a, record);
   if (length > had) {
-    record = makeRoom(a, record, had, length);
-    if (record === 0) return 0;
+    const grown = makeRoom(a, record, had, length);
+    if (grown === 0) {
+      // The record itself may have taken the last page.
+      if (isNew) deleteRecord(a, record);
+      return 0;
+    }
+    record = grown;
     const start = stringStart(a, record);
     a.u8.fill(0, start + had, start + length);
   }

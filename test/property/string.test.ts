@@ -138,3 +138,32 @@ describe('strings against a map', () => {
     });
   }
 });
+
+describe('strings in an arena that is full', () => {
+  it.each([1, 2, 3])('are as they were after a refused command (seed %i)', (seed) => {
+    const random = new Random(seed);
+    const engine = new TestEngine({ shards: 1, arenaBytes: 3 * 1024 * 1024 + seed * 100_000 });
+    let refused = 0;
+    for (let i = 0; i < 2000; i++) {
+      const key = `k${random.below(60)}`;
+      const bytes = random.below(200_000);
+      const command = [
+        ['setrange', key, bytes, 'x'],
+        ['append', key, 'y'.repeat(bytes >>> 6)],
+        ['setbit', key, bytes * 8, 1],
+        ['copy', `k${random.below(60)}`, key, 'replace'],
+        ['del', key],
+      ][random.below(5)];
+      const before = state(engine, key);
+      if (!engine.run(...command).startsWith('-OOM ')) continue;
+      refused++;
+      expect(state(engine, key)).toBe(before);
+    }
+    expect(refused).toBeGreaterThan(100);
+    engine.verify();
+  });
+
+  function state(engine: TestEngine, key: string): string {
+    return engine.run('strlen', key) + engine.run('exists', key) + engine.run('dbsize');
+  }
+});
