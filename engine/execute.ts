@@ -3,7 +3,7 @@
  * the same on the main thread and on workers.
  */
 import { ArenaFullError, canHold } from './alloc.ts';
-import { COUNTER_DIRTY } from './arena.ts';
+import { COUNTER_DIRTY, PAGE_BYTES } from './arena.ts';
 import type { Call } from './call.ts';
 import { type CommandRow, DENYOOM, WRITE } from './command.ts';
 import { ERR } from './errors.ts';
@@ -11,8 +11,8 @@ import { settingIndex } from './settings.ts';
 
 const MAXMEMORY = settingIndex('maxmemory');
 
-/** What a command may need beyond twice its own bytes: splits, directories, small copies. */
-const HEADROOM_BYTES = 1024 * 1024;
+/** `canHold` for this much is two loads, and leaves 1 MiB for what a command needs beyond its bytes (splits, directories). */
+const LEAST_ROOM_BYTES = PAGE_BYTES;
 
 /** Makes room below maxmemory before a write; false when it cannot. */
 export interface Evictor {
@@ -29,7 +29,7 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.OOM);
     return;
   }
-  if ((row.flags & DENYOOM) !== 0 && !canHold(call.arena, requestBytes(call) * 2 + HEADROOM_BYTES)) {
+  if ((row.flags & DENYOOM) !== 0 && !canHold(call.arena, Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2))) {
     call.reply.error(ERR.ARENA_FULL);
     return;
   }
