@@ -11,9 +11,9 @@ import type { Call } from '../call.ts';
 import { createRecord } from '../keyspace.ts';
 import { recordType, TYPE_HASH, valueWord } from '../record.ts';
 import { settingIndex } from '../settings.ts';
-import { tableCount, tableCreate } from '../table.ts';
+import { tableCount } from '../table.ts';
 import { hasRoot, registerValueOps } from '../values.ts';
-import { linkTable, memberFind, memberOps, memberRemove, memberSet, memberValue, spill } from './members.ts';
+import { createBig, memberFind, memberOps, memberRemove, memberSet, memberValue, spill } from './members.ts';
 import {
   EMPTY_PACK_BYTES,
   entryBytes,
@@ -65,16 +65,11 @@ export function hashFind(a: Arena, record: Offset, buf: Uint8Array, start: numbe
 }
 
 /**
- * Makes the key of the call's last lookup, argument 1, an empty hash of the form that suits the fields and values in the
- * arguments from `from` up to `to`, with room for them.
+ * Makes the key of the call's last lookup, argument 1, a hash of the form that suits the fields and values in the arguments
+ * from `from` up to `to`: empty with room for them, or a big one with the first of them.
  */
 export function createHash(c: Call, from: number, to: number): Offset {
-  if (!fitPack(c, from, to)) {
-    const t = tableCreate(c.arena, false);
-    const record = createRecord(c, 1, TYPE_HASH, 0);
-    linkTable(c.arena, record, t);
-    return record;
-  }
+  if (!fitPack(c, from, to)) return createBig(c, 1, TYPE_HASH, from, from + 1);
   let bytes = EMPTY_PACK_BYTES;
   for (let i = from; i < to; i++) bytes += entryBytes(c.len[i]);
   const record = createRecord(c, 1, TYPE_HASH, bytes);
@@ -90,16 +85,8 @@ function fitPack(c: Call, from: number, to: number): boolean {
 }
 
 /**
- * Makes a packed hash a big one when one of the arguments from `from` up to `to` is too long for a pack, even one that
- * will not be stored, as Redis does. Returns the record, which may have moved.
- */
-export function prepareHash(c: Call, record: Offset, from: number, to: number): Offset {
-  return hasRoot(c.arena, record) || fitPack(c, from, to) ? record : spill(c.arena, record);
-}
-
-/**
- * Sets a field, in argument `field`, to a value anywhere outside the arena, and makes a packed hash that is now too large a
- * big one. Returns the record, which may have moved.
+ * Sets a field, in argument `field`, to a value anywhere outside the arena, and makes a packed hash a big one when it has
+ * become too large. Returns the record, which may have moved.
  */
 export function hashSet(
   c: Call,
@@ -113,6 +100,8 @@ export function hashSet(
   const { buf } = c;
   const start = c.off[field];
   const length = c.len[field];
+  const isLong = Math.max(length, valueLength) > c.settings.f64[MAX_PACK_VALUE];
+  if (isLong && !hasRoot(a, record)) record = spill(a, record);
   if (hasRoot(a, record)) {
     memberSet(a, valueWord(a, record), buf, start, length, valueBuf, valueStart, valueLength);
     return record;

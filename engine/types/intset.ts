@@ -26,9 +26,9 @@ const TWO_32 = 4294967296;
 /** Digits and sign of a 64-bit integer, at most. */
 export const INTEGER_TEXT_BYTES = 20;
 
-/** Bytes of a set of `count` small integers. */
+/** Bytes of a set of `count` small integers, or of any one. */
 export function intsetBytes(count: number): number {
-  return HEADER_BYTES + (count << WIDTH_16);
+  return HEADER_BYTES + Math.max(count << WIDTH_16, 1 << WIDTH_64);
 }
 
 /** Bytes of a set of `count` integers, at most. */

@@ -6,8 +6,9 @@
  * `push` appends; `find` looks a member up by hash and makes the list a map, for unions; `sort` makes `order` list the
  * entries by score and member.
  */
-import { copyBytes } from '../keyspace.ts';
+
 import { hashBytes } from '../hash.ts';
+import { copyBytes } from '../keyspace.ts';
 import { compareBytes } from './zset-member.ts';
 
 /** A list that grew beyond this many bytes or entries gives its memory back when it is next emptied. */
@@ -111,6 +112,20 @@ export class MemberList {
     for (let entry = 0; entry < this.count; entry++) {
       this.places[this.placeOf(this.bytes, this.starts[entry], this.lengths[entry])] = entry + 1;
     }
+  }
+
+  /** Takes out the entries that are 1 in `gone`; those behind them move up. */
+  drop(gone: Uint8Array): void {
+    let kept = 0;
+    for (let entry = 0; entry < this.count; entry++) {
+      if (gone[entry] === 1) continue;
+      this.starts[kept] = this.starts[entry];
+      this.lengths[kept] = this.lengths[entry];
+      this.scores[kept] = this.scores[entry];
+      kept++;
+    }
+    this.count = kept;
+    this.hashed = false;
   }
 
   /** Sets `order`. O(n) when the entries come in order, or in the opposite one. */

@@ -14,7 +14,8 @@
  */
 import { alloc, free, KIND_MEMBER, registerRelocator, usableSize } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
-import { copyBytes, dropInline } from '../keyspace.ts';
+import type { Call } from '../call.ts';
+import { copyBytes, createRecord, dropInline } from '../keyspace.ts';
 import {
   ENC_ROOT,
   keyLength,
@@ -164,6 +165,25 @@ export function spill(a: Arena, record: Offset): Offset {
   }
   linkTable(a, to, t);
   return to;
+}
+
+/**
+ * Makes the key of the call's last lookup, argument i, a big hash or set of one member, in argument `member`, with the value
+ * in argument `value` (0: without). Nothing has changed when the arena is full.
+ */
+export function createBig(c: Call, i: number, type: number, member: number, value: number): Offset {
+  const a = c.arena;
+  const t = tableCreate(a, false);
+  try {
+    if (value === 0) memberAdd(a, t, c.buf, c.off[member], c.len[member]);
+    else memberSet(a, t, c.buf, c.off[member], c.len[member], c.buf, c.off[value], c.len[value]);
+    const record = createRecord(c, i, type, 0);
+    linkTable(a, record, t);
+    return record;
+  } catch (error) {
+    membersFree(a, t);
+    throw error;
+  }
 }
 
 /** Makes a table the value of a record, which has no inline value any more. */

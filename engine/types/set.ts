@@ -43,6 +43,7 @@ import {
 import type { MemberList } from './member-list.ts';
 import type { MemberWalk } from './member-walk.ts';
 import {
+  createBig,
   linkTable,
   memberAdd,
   memberDrop,
@@ -106,8 +107,8 @@ export function setHasReached(a: Arena, record: Offset, reached: MemberWalk): bo
 }
 
 /**
- * Makes the key of the call's last lookup, argument i, an empty set of the form that suits the member in argument `from`,
- * with room for those up to argument `to`.
+ * Makes the key of the call's last lookup, argument i, a set of the form that suits the member in argument `from`: empty with
+ * room for those up to argument `to`, or a big one with that member.
  */
 export function createSet(c: Call, i: number, from: number, to: number): Offset {
   const a = c.arena;
@@ -117,12 +118,7 @@ export function createSet(c: Call, i: number, from: number, to: number): Offset 
     intsetInit(a, record);
     return record;
   }
-  if (!fitsPack(to - from, c.len[from])) {
-    const t = tableCreate(a, false);
-    const record = createRecord(c, i, TYPE_SET, 0);
-    linkTable(a, record, t);
-    return record;
-  }
+  if (!fitsPack(to - from, c.len[from])) return createBig(c, i, TYPE_SET, from, 0);
   let bytes = EMPTY_PACK_BYTES;
   for (let k = from; k < to; k++) bytes += entryBytes(Math.min(c.len[k], MAX_PACK_MEMBER_BYTES));
   const record = createRecord(c, i, TYPE_SET, bytes);
@@ -203,10 +199,13 @@ export function setRemoveReached(a: Arena, record: Offset, reached: MemberWalk):
   return record;
 }
 
-/** Whether Redis would store these members as integers. */
+/** Whether Redis would store these members as integers; their scores are their values then. */
 export function areIntegers(c: Call, list: MemberList): boolean {
   if (list.count > c.settings.f64[MAX_INTEGERS]) return false;
-  for (let i = 0; i < list.count; i++) if (!isInteger(list.bytes, list.starts[i], list.lengths[i])) return false;
+  for (let i = 0; i < list.count; i++) {
+    if (!isInteger(list.bytes, list.starts[i], list.lengths[i])) return false;
+    list.scores[i] = number.num;
+  }
   return true;
 }
 
