@@ -181,6 +181,7 @@ export function parseDouble(buf: Uint8Array, start: number, length: number, lax 
       return negative ? -value : value;
     }
   }
+  if (isInf(buf, start, length)) return buf[start] === 45 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   const text = String.fromCharCode(...buf.subarray(start, start + length));
   if (INFINITE.test(text)) return text[0] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   const decimal = DECIMAL.test(text);
@@ -189,6 +190,14 @@ export function parseDouble(buf: Uint8Array, start: number, length: number, lax 
   const mantissaIsNotZero = decimal ? /^[^e]*[1-9]/i : /x[^p]*[1-9a-f]/i;
   const lost = value === 0 ? mantissaIsNotZero.test(text) : !Number.isFinite(value);
   return lost ? Number.NaN : value;
+}
+
+/** Whether the bytes are `inf` in any case, with or without a sign: the usual open end of a range, without a string. */
+function isInf(buf: Uint8Array, start: number, length: number): boolean {
+  const signed = buf[start] === 43 || buf[start] === 45;
+  const i = signed ? start + 1 : start;
+  if (length !== (signed ? 4 : 3)) return false;
+  return (buf[i] | 32) === 105 && (buf[i + 1] | 32) === 110 && (buf[i + 2] | 32) === 102;
 }
 
 function parseHexadecimal(text: string): number {

@@ -69,8 +69,10 @@ export class ScoreBounds {
   }
 
   ranks(a: Arena, record: Offset, out: RankRange): void {
-    out.from = zsetCountToScore(a, record, this.min, this.aboveMin);
-    out.to = zsetCountToScore(a, record, this.max, !this.belowMax);
+    const fromFirst = this.min === Number.NEGATIVE_INFINITY && !this.aboveMin;
+    const toLast = this.max === Number.POSITIVE_INFINITY && !this.belowMax;
+    out.from = fromFirst ? 0 : zsetCountToScore(a, record, this.min, this.aboveMin);
+    out.to = toLast ? zsetSize(a, record) : zsetCountToScore(a, record, this.max, !this.belowMax);
   }
 }
 

@@ -75,10 +75,11 @@ export function packFind(a: Arena, record: Offset, buf: Uint8Array, start: numbe
   const short = length < LONG ? length : LONG;
   for (let entry = packStart(a, record); entry < end; entry = nextEntry(a, entry)) {
     if (u8[entry + LENGTH] !== short || entryMemberLength(a, entry) !== length) continue;
+    // Backwards, as members often begin alike.
     const member = entryMemberStart(a, entry);
-    let i = 0;
-    while (i < length && u8[member + i] === buf[start + i]) i++;
-    if (i === length) return entry;
+    let i = length - 1;
+    while (i >= 0 && u8[member + i] === buf[start + i]) i--;
+    if (i < 0) return entry;
   }
   return 0;
 }
