@@ -4,11 +4,24 @@
  */
 import { expect } from 'vitest';
 import type { Arg, TestEngine } from './engine.ts';
-import type { RawClient } from './redis.ts';
+import { type RawClient, replyEnd } from './redis.ts';
+
+/** The parts of a reply: its strings, numbers and so on, and the heads of its arrays. */
+function partsOf(reply: string): string[] {
+  const bytes = Buffer.from(reply, 'latin1');
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const isHead = '*~%>|'.includes(reply[at]);
+    const end = isHead ? reply.indexOf('\r\n', at) + 2 : replyEnd(bytes, at);
+    parts.push(reply.slice(at, end));
+    at = end;
+  }
+  return parts;
+}
 
 /** The elements of a flat array reply, sorted; with `pairs`, sorted by pair. */
 export function sortedReply(reply: string, pairs: boolean): string {
-  const elements = reply.split(/(?=[$*:+,_~%-][^\r\n]*\r\n)/);
+  const elements = partsOf(reply);
   const head = elements.shift() ?? '';
   if (!pairs) return head + elements.sort().join('');
   const joined: string[] = [];
