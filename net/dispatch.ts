@@ -100,7 +100,7 @@ export class Dispatcher implements Executor {
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
-    for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id as number] = HEAVY_US;
+    for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id] = HEAVY_US;
     workers.onReplies = () => this.takeReplies();
     stats.onLongRun = (id, calls, excessUs) => {
       watch.slowRun(call, table.rows[id], calls, excessUs, call.off[0] === this.lastName);
@@ -120,7 +120,7 @@ export class Dispatcher implements Executor {
     const call = this.call;
     const row = this.table.resolve(call);
     if (row === undefined) return this.reject(-1, unknownCommand(this.table, call));
-    const id = row.id as number;
+    const id = row.id;
     if (!arityFits(row, call.argc)) return this.reject(id, wrongArity(row.name));
     if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
     const clients = session.clients;
