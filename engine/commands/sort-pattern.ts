@@ -4,6 +4,7 @@
  */
 import type { Call } from '../call.ts';
 import { lookupReadAt } from '../keyspace.ts';
+import { hashFind, isHash, value } from '../types/hash.ts';
 import { isString, stringLength, stringStart } from '../types/string.ts';
 
 const STAR = 42;
@@ -60,9 +61,15 @@ export function lookupPattern(c: Call, i: number, element: Uint8Array, start: nu
   const record = lookupReadAt(c, name, 0, bytes);
   if (record === 0) return false;
   const a = c.arena;
-  if (field !== end || !isString(a, record)) return false;
   found.buf = a.u8;
-  found.start = stringStart(a, record);
-  found.length = stringLength(a, record);
+  if (field === end) {
+    if (!isString(a, record)) return false;
+    found.start = stringStart(a, record);
+    found.length = stringLength(a, record);
+    return true;
+  }
+  if (!isHash(a, record) || !hashFind(a, record, c.buf, field, end - field)) return false;
+  found.start = value.start;
+  found.length = value.length;
   return true;
 }

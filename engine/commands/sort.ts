@@ -15,6 +15,8 @@ import type { Request } from '../request.ts';
 import { parseDouble } from '../request.ts';
 import { createListOf, isList, ListWalk, listFill, listPush } from '../types/list.ts';
 import { MemberList } from '../types/member-list.ts';
+import { MemberWalk } from '../types/member-walk.ts';
+import { isSet } from '../types/set.ts';
 import { isZset, ZsetWalk } from '../types/zset.ts';
 import { compareBytes } from '../types/zset-member.ts';
 import { ONE_KEY, rowMaker } from './rows.ts';
@@ -30,6 +32,8 @@ let alpha = false;
 let limitStart = 0;
 let limitCount = -1;
 let by = 0;
+/** A BY without `*`, whatever other BY there is, asks for no order at all. */
+let unordered = false;
 let target = 0;
 const gets: number[] = [];
 
@@ -41,6 +45,7 @@ const weights = new MemberList();
 const output = new MemberList();
 const listWalk = new ListWalk();
 const zsetWalk = new ZsetWalk();
+const memberWalk = new MemberWalk();
 
 function sort(c: Call): void {
   sortKey(c, true);
@@ -53,8 +58,13 @@ function sortRo(c: Call): void {
 function sortKey(c: Call, mayStore: boolean): void {
   if (!parseOptions(c, mayStore)) return;
   const record = lookupRead(c, 1);
-  // A constant BY asks for no order at all.
-  const sorts = by === 0 || hasStar(c, by);
+  let sorts = !unordered;
+  // A set has no order of its own that could be stored.
+  if (unordered && target !== 0 && record !== 0 && isSet(c.arena, record)) {
+    sorts = true;
+    alpha = true;
+    by = 0;
+  }
   if (record !== 0 && !load(c.arena, record)) return c.reply.error(ERR.WRONGTYPE);
   if (sorts && !weigh(c)) c.reply.error("ERR One or more scores can't be converted into double");
   else {
@@ -74,6 +84,7 @@ function parseOptions(c: Call, mayStore: boolean): boolean {
   limitStart = 0;
   limitCount = -1;
   by = 0;
+  unordered = false;
   target = 0;
   gets.length = 0;
   for (let i = 2; i < c.argc; i++) {
@@ -85,8 +96,10 @@ function parseOptions(c: Call, mayStore: boolean): boolean {
       if (!parseLimit(c, i + 1)) return false;
       i += 2;
     } else if (c.is(i, 'STORE') && left >= 1 && mayStore) target = ++i;
-    else if (c.is(i, 'BY') && left >= 1) by = ++i;
-    else if (c.is(i, 'GET') && left >= 1) gets.push(++i);
+    else if (c.is(i, 'BY') && left >= 1) {
+      by = ++i;
+      if (!hasStar(c, by)) unordered = true;
+    } else if (c.is(i, 'GET') && left >= 1) gets.push(++i);
     else {
       c.reply.error(ERR.SYNTAX);
       return false;
@@ -116,6 +129,9 @@ function load(a: Arena, record: Offset): boolean {
   } else if (isZset(a, record)) {
     zsetWalk.start(a, record, 0, false);
     while (zsetWalk.next(a)) elements.push(a.u8, zsetWalk.at, zsetWalk.length, 0);
+  } else if (isSet(a, record)) {
+    memberWalk.start(a, record);
+    while (memberWalk.next(a)) elements.push(memberWalk.buf, memberWalk.at, memberWalk.length, 0);
   } else return false;
   return true;
 }
