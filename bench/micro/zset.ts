@@ -101,8 +101,16 @@ function onSet(key: string, size: number, label: string): MicroBench[] {
     },
     bench(`ZSCORE, ${label}`, new Command('zscore', key, 'element'), size),
     bench(`ZRANK, ${label}`, new Command('zrank', key, 'element'), size),
-    bench(`ZRANGE of 10 at a rank, ${label}`, new Command('zrange', key, String(size >>> 2), String((size >>> 2) + 9)), 1),
-    bench(`ZRANGEBYSCORE LIMIT 0 10, ${label}`, new Command('zrangebyscore', key, 'number', 'inf', 'LIMIT', '0', '9'), size),
+    bench(
+      `ZRANGE of 10 at a rank, ${label}`,
+      new Command('zrange', key, String(size >>> 2), String((size >>> 2) + 9)),
+      1,
+    ),
+    bench(
+      `ZRANGEBYSCORE LIMIT 0 10, ${label}`,
+      new Command('zrangebyscore', key, 'number', 'inf', 'LIMIT', '0', '9'),
+      size,
+    ),
   ];
 }
 

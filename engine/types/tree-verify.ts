@@ -69,7 +69,10 @@ function verifyLeaf(a: Arena, t: Offset, leaf: Offset, before: Offset): Offset {
     check(Object.is(score, a.f64[scoresOf(leaf) + i]), `member ${member} has another score than its entry`);
     if (before !== 0) {
       const last = memberScore(a, before);
-      check(last < score || (last === score && compareMembers(a, before, member) < 0), `member ${member} is out of order`);
+      check(
+        last < score || (last === score && compareMembers(a, before, member) < 0),
+        `member ${member} is out of order`,
+      );
     }
     before = member;
   }

@@ -5,10 +5,10 @@
  */
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { parseDouble } from '../request.ts';
 import { valueWord } from '../record.ts';
+import { parseDouble } from '../request.ts';
 import { hasRoot } from '../values.ts';
-import { treeCountToMember } from './tree.ts';
+import { treeCountToMember } from './tree-read.ts';
 import { zsetCountToScore, zsetSize } from './zset.ts';
 import { compareEntry, nextEntry, packEnd, packStart } from './zset-pack.ts';
 

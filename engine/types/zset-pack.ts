@@ -8,7 +8,7 @@
  * +0 u32 count of entries | then the entries
  * entry: +0 f64 score | +8 u8 length of the member, or 255 and then u32 length | the member's bytes
  * ```
- * Example: {a: 1, bc: 2} is 27 bytes:
+ * Example: {a: 1, bc: 2} is 25 bytes:
  * `02 00 00 00 | 00 00 00 00 00 00 f0 3f 01 61 | 00 00 00 00 00 00 00 40 02 62 63`.
  */
 import type { Arena, Offset } from '../arena.ts';

@@ -27,20 +27,18 @@ import {
 } from '../table.ts';
 import { hasRoot, registerValueOps } from '../values.ts';
 import type { MemberList } from './member-list.ts';
-import {
-  TreeCursor,
-  treeBytes,
-  treeCountToScore,
-  treeCreate,
-  treeFree,
-  treeInsert,
-  treeMemberMoved,
-  treeRank,
-  treeRemove,
-  treeSetScore,
-} from './tree.ts';
+import { treeBytes, treeCreate, treeFree, treeInsert, treeMemberMoved, treeRemove, treeSetScore } from './tree.ts';
+import { TreeCursor, treeCountToScore, treeRank } from './tree-read.ts';
 import { treeVerify } from './tree-verify.ts';
-import { memberCreate, memberLeaf, memberLength, memberScore, memberStart, memberTable, setMemberScore } from './zset-member.ts';
+import {
+  memberCreate,
+  memberLeaf,
+  memberLength,
+  memberScore,
+  memberStart,
+  memberTable,
+  setMemberScore,
+} from './zset-member.ts';
 import {
   EMPTY_PACK_BYTES,
   entryBytes,
@@ -61,6 +59,8 @@ import {
   setPackCount,
   writeEntry,
 } from './zset-pack.ts';
+
+export { ZsetWalk } from './zset-walk.ts';
 
 const MAX_PACK_ENTRIES = settingIndex('zset-max-listpack-entries');
 const MAX_PACK_VALUE = settingIndex('zset-max-listpack-value');
@@ -155,7 +155,8 @@ export function zsetAdd(c: Call, i: number, record: Offset, member: number, scor
   if (!hasRoot(a, record)) {
     const entry = packFind(a, record, buf, start, length);
     if (entry !== 0) {
-      if (decide(entryScore(a, entry), score, conditions)) packSetScore(a, record, entry, change.score, buf, start, length);
+      if (decide(entryScore(a, entry), score, conditions))
+        packSetScore(a, record, entry, change.score, buf, start, length);
       return;
     }
     if ((conditions & ADD_XX) !== 0) {
@@ -398,68 +399,6 @@ const MEMBER_COST_BYTES = 96;
 /** What a set of `count` members with `bytes` bytes in all may take, generously. */
 export function zsetCostBytes(count: number, bytes: number): number {
   return count * MEMBER_COST_BYTES + bytes + (bytes >>> 2);
-}
-
-/**
- * A walk over members in order, from a rank on, forwards or backwards: `start`, then `next` until it is false. The
- * member at hand is `length` bytes of the arena at `at`. Reused; the set must not change meanwhile.
- */
-export class ZsetWalk {
-  score = 0.5;
-  at: Offset = 0;
-  length = 0;
-  /** The next member record, or, of a packed set, the next entry; 0 at the end. */
-  private coming: Offset = 0;
-  private reverse = false;
-  private packed = false;
-  /** Where the entries of a packed set end. */
-  private end: Offset = 0;
-  /** The entries of a packed set that is walked backwards, and the index of the coming one. */
-  private entries = new Uint32Array(128);
-  private index = 0;
-  private readonly cursor = new TreeCursor();
-
-  /** `rank` counts from the lowest score in either direction; it is the rank of a member of the set. */
-  start(a: Arena, record: Offset, rank: number, reverse: boolean): void {
-    this.reverse = reverse;
-    this.packed = !hasRoot(a, record);
-    if (!this.packed) {
-      this.coming = this.cursor.seek(a, valueWord(a, record), rank);
-      return;
-    }
-    this.end = packEnd(a, record);
-    if (reverse && rank >= this.entries.length) this.entries = new Uint32Array(rank * 2);
-    let entry = packStart(a, record);
-    for (let i = 0; i < rank; i++) {
-      if (reverse) this.entries[i] = entry;
-      entry = nextEntry(a, entry);
-    }
-    this.coming = entry;
-    this.index = rank;
-  }
-
-  /** Goes to the next member, at first to the one at the rank; false when there is none. */
-  next(a: Arena): boolean {
-    const at = this.coming;
-    if (at === 0) return false;
-    if (this.packed) {
-      this.score = entryScore(a, at);
-      this.at = entryMemberStart(a, at);
-      this.length = entryMemberLength(a, at);
-      if (this.reverse) {
-        this.coming = this.index === 0 ? 0 : this.entries[--this.index];
-      } else {
-        const following = this.at + this.length;
-        this.coming = following < this.end ? following : 0;
-      }
-    } else {
-      this.score = memberScore(a, at);
-      this.at = memberStart(at);
-      this.length = memberLength(a, at);
-      this.coming = this.reverse ? this.cursor.previous(a) : this.cursor.next(a);
-    }
-    return true;
-  }
 }
 
 registerRelocator(KIND_ZSET_MEMBER, (a, from, to) => {

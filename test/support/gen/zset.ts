@@ -15,8 +15,33 @@ const LEX_KEYS = ['lex1', '{z}lex2'];
 export const ZSET_KEYS = [...SCORED_KEYS, ...LEX_KEYS];
 export const ZSET_UNORDERED = ['zrandmember', 'zscan'];
 
-const SCORES = ['0', '-0', '1', '1', '2', '-1', '3.1', '0.1', '1e20', '-1e-7', '123456789012345680', '12345678901234567'];
-const EXTREME_SCORES = ['inf', '-inf', '+inf', 'Infinity', '1.7976931348623157e308', '5e-324', '0x10', '1e3', '.5', '7.', '+3'];
+const SCORES = [
+  '0',
+  '-0',
+  '1',
+  '1',
+  '2',
+  '-1',
+  '3.1',
+  '0.1',
+  '1e20',
+  '-1e-7',
+  '123456789012345680',
+  '12345678901234567',
+];
+const EXTREME_SCORES = [
+  'inf',
+  '-inf',
+  '+inf',
+  'Infinity',
+  '1.7976931348623157e308',
+  '5e-324',
+  '0x10',
+  '1e3',
+  '.5',
+  '7.',
+  '+3',
+];
 const WRONG_SCORES = ['', 'x', 'nan', '1e400', '1e-400', ' 1', '1 ', '1x', '(1', '.', '-', '0x', '1e', '--1', 'infin'];
 const WRONG_INTEGERS = ['x', '', '1.5', '9223372036854775808', ' 1', '01', '-0', '+1'];
 const LARGE_INTEGERS = ['9223372036854775807', '-9223372036854775808', '2147483648', '-9007199254740993'];
@@ -117,7 +142,13 @@ function shuffled(r: Random, parts: Arg[][]): Arg[] {
 function add(r: Random): Arg[] {
   if (r.below(8) === 0) return ['ZADD', lexKey(r), ...times(r, 40, () => [0, member(r)])];
   const odd = r.below(40) === 0 ? ['x'] : [];
-  return ['ZADD', r.below(30) === 0 ? 'other' : destination(r), ...addOptions(r), ...times(r, r.below(3) === 0 ? 40 : 3, () => [score(r), member(r)]), ...odd];
+  return [
+    'ZADD',
+    r.below(30) === 0 ? 'other' : destination(r),
+    ...addOptions(r),
+    ...times(r, r.below(3) === 0 ? 40 : 3, () => [score(r), member(r)]),
+    ...odd,
+  ];
 }
 
 function range(r: Random, command: string, at: Arg[], scores: boolean): Arg[] {
@@ -137,7 +168,14 @@ function range(r: Random, command: string, at: Arg[], scores: boolean): Arg[] {
         ...shuffled(r, [[word(r, 'byscore')], limit(r), ...rev, ...tail]),
       ];
     default:
-      return [command, ...at, key(r), integer(r), integer(r), ...shuffled(r, [limit(r).slice(0, r.below(9)), ...rev, ...tail])];
+      return [
+        command,
+        ...at,
+        key(r),
+        integer(r),
+        integer(r),
+        ...shuffled(r, [limit(r).slice(0, r.below(9)), ...rev, ...tail]),
+      ];
   }
 }
 
@@ -190,10 +228,21 @@ function pop(r: Random): Arg[] {
 
 function draw(r: Random): Arg[] {
   if (r.below(2) === 0) {
-    const options = shuffled(r, [r.below(3) === 0 ? ['MATCH', pick(r, ['m:*', '*', '[ab]', 'm:?'])] : [], ['COUNT', 100000]]);
+    const options = shuffled(r, [
+      r.below(3) === 0 ? ['MATCH', pick(r, ['m:*', '*', '[ab]', 'm:?'])] : [],
+      ['COUNT', 100000],
+    ]);
     return ['ZSCAN', key(r), 0, ...(r.below(20) === 0 ? ['COUNT', pick(r, [0, -1, 'x'])] : options)];
   }
-  const count = pick<Arg>(r, [100000, 100000, 0, 'x', '9223372036854775807', '-9223372036854775808', '9223372036854775808']);
+  const count = pick<Arg>(r, [
+    100000,
+    100000,
+    0,
+    'x',
+    '9223372036854775807',
+    '-9223372036854775808',
+    '9223372036854775808',
+  ]);
   return ['ZRANDMEMBER', key(r), count, ...withScores(r)];
 }
 
@@ -234,6 +283,8 @@ export function zsetCommand(r: Random): Arg[] {
     case 38:
       return r.below(3) === 0 ? ['COPY', key(r), pick(r, SCORED_KEYS), 'REPLACE'] : ['ZSCORE', key(r), member(r)];
     default:
-      return r.below(3) === 0 ? ['PEXPIREAT', pick(r, ZSET_KEYS), pick(r, [1, 4_000_000_000_000])] : ['ZSCORE', key(r), member(r)];
+      return r.below(3) === 0
+        ? ['PEXPIREAT', pick(r, ZSET_KEYS), pick(r, [1, 4_000_000_000_000])]
+        : ['ZSCORE', key(r), member(r)];
   }
 }
