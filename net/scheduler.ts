@@ -14,6 +14,10 @@ import type { Session } from './session.ts';
 /** Commands between two looks at the clock, over all sessions. */
 const COMMANDS_PER_LOOK = 32;
 
+/** The thread's reply buffer: a fresh one's size, and the size from which on it is not kept. */
+const REPLY_BYTES = 64 * 1024;
+const KEPT_REPLY_BYTES = 1024 * 1024;
+
 export class Scheduler {
   /** Commands until the next look at the clock: `run` loops count it down and call `overBudget` at zero. */
   credit = COMMANDS_PER_LOOK;
@@ -27,6 +31,11 @@ export class Scheduler {
   private backlog: Session[] = [];
   private backlogHead = 0;
   private touched: Session[] = [];
+  /** Whose the replies in the thread's reply buffer are: range i is [ranges[2i], ranges[2i + 1]). */
+  private readonly writers: Session[] = [];
+  private readonly ranges: number[] = [];
+  /** How many of `writers` hold; the arrays are not cut short, since that costs more than a short tick's write. */
+  private writerCount = 0;
 
   constructor(limits: ServerLimits, executor: Executor) {
     this.limits = limits;
@@ -58,8 +67,36 @@ export class Scheduler {
     this.touched.push(session);
   }
 
-  /** Writes the output of every touched session, one write each. Called by whoever delivered replies, when done. */
+  /** Notes that reply[start, end) is `session`'s: written at the end of the tick, in the order of the calls. */
+  write(session: Session, start: number, end: number): void {
+    const count = this.writerCount;
+    if (count > 0 && this.writers[count - 1] === session && this.ranges[count * 2 - 1] === start) {
+      this.ranges[count * 2 - 1] = end;
+      return;
+    }
+    this.writers[count] = session;
+    this.ranges[count * 2] = start;
+    this.ranges[count * 2 + 1] = end;
+    this.writerCount = count + 1;
+  }
+
+  /** Writes all replies that wait in the thread's reply buffer, and lets it be used again. Not within a command. */
+  writeReplies(): void {
+    const reply = this.executor.call.reply;
+    const bytes = reply.u8;
+    let reusable = bytes.length <= KEPT_REPLY_BYTES;
+    for (let i = 0; i < this.writerCount; i++) {
+      if (!this.writers[i].writeRange(bytes, this.ranges[i * 2], this.ranges[i * 2 + 1])) reusable = false;
+    }
+    this.writerCount = 0;
+    reply.length = 0;
+    if (!reusable) reply.u8 = new Uint8Array(REPLY_BYTES);
+  }
+
+  /** Writes the output of every session that has some. Called by whoever delivered replies, when done. */
   flush(): void {
+    this.writeReplies();
+    if (this.touched.length === 0) return;
     for (let i = 0; i < this.touched.length; i++) this.touched[i].flush();
     this.touched.length = 0;
   }
@@ -77,7 +114,7 @@ export class Scheduler {
   private readonly endTick = (): void => {
     while (this.backlogHead < this.backlog.length && !this.exhausted) this.backlog[this.backlogHead++].takeTurn();
     if (this.backlogHead === this.backlog.length) {
-      this.backlog.length = 0;
+      if (this.backlogHead > 0) this.backlog = [];
       this.backlogHead = 0;
     } else if (this.backlogHead > 1024) {
       this.backlog = this.backlog.slice(this.backlogHead);

@@ -35,14 +35,14 @@ class SocketTransport implements Transport {
     this.session = session;
   }
 
-  write(bytes: Uint8Array, length: number): number {
+  write(bytes: Uint8Array, start: number, length: number): number {
     if (this.closed) return 0;
     if (this.writer === undefined || this.handle === undefined || this.pendingBytes > 0) {
       // A Buffer, since the stream would otherwise make one from a view made here.
-      this.socket.write(Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, length), this.onWritten);
+      this.socket.write(Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + start, length), this.onWritten);
       return this.pendingBytes;
     }
-    const waiting = this.writer.write(this.handle, bytes, length, this.onDirectlyWritten);
+    const waiting = this.writer.write(this.handle, bytes, start, length, this.onDirectlyWritten);
     if (waiting >= 0) {
       this.inFlight = waiting;
       return waiting;

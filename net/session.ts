@@ -3,8 +3,10 @@
  * database, protocol, …). It belongs to the thread whose `Clients` opened it, and knows its wire only as a `Transport`, so
  * that a WebSocket or another thread can carry it too.
  *
- * Requests run straight from the reader's buffer, in batches: all that arrived together. Replies of a batch gather in the
- * thread's one reply buffer and go out in one write. Only the unfinished tail of the input, or input that has to
+ * Requests run straight from the reader's buffer, in batches: all that arrived together. Replies of all batches of a tick
+ * gather in the thread's one reply buffer and go out at the tick's end, one write a session: written one after the other
+ * they find the clients' threads awake, where each write between two batches would have to wake one (a third of the
+ * server's time at 64 pipelined requests). Only the unfinished tail of the input, or input that has to
  * wait, is copied into the session.
  *
  * Replies keep the order of requests. While other threads hold some of its requests, every request takes a number from
@@ -19,10 +21,10 @@ import type { Scheduler } from './scheduler.ts';
 
 export interface Transport {
   /**
-   * Sends the first `length` bytes. Returns how many bytes wait unsent now: when it is not 0, the transport may still
+   * Sends `length` bytes from `start` on. Returns how many bytes wait unsent now: when it is not 0, the transport may still
    * read from `bytes`, and the caller must not write there again.
    */
-  write(bytes: Uint8Array, length: number): number;
+  write(bytes: Uint8Array, start: number, length: number): number;
   /** Bytes given to `write` and not yet sent. When they are all sent, the transport calls `session.drained()`. */
   readonly pendingBytes: number;
   /** Stops and restarts `session.receive`. */
@@ -54,9 +56,6 @@ const STOPPED = CLOSING | OUTPUT_FULL | STALLING | IN_BACKLOG | DEAD;
 
 /** A batch's replies beyond this are written before the batch ends, to stay within the processor's cache. */
 const EARLY_WRITE_BYTES = 256 * 1024;
-/** The thread's reply buffer: a fresh one's size, and the size from which on it is not kept. */
-const REPLY_BYTES = 64 * 1024;
-const KEPT_REPLY_BYTES = 1024 * 1024;
 const KEPT_INPUT_BYTES = 256 * 1024;
 /** Input that waits, beyond which the session stops reading. */
 const WAITING_INPUT_BYTES = 64 * 1024;
@@ -113,6 +112,8 @@ export class Session {
   private outLength = 0;
   private touched = false;
   private running = false;
+  /** Where the replies of the running batch, as far as they are not written, begin in the thread's reply buffer. */
+  private replyStart = 0;
 
   constructor(clients: Clients, transport: Transport, id: number, addr: string, laddr: string, fd: number) {
     this.id = id;
@@ -252,6 +253,7 @@ export class Session {
     reply.protocol = this.protocol;
     this.lastActiveMs = nowMs;
     this.batchBytes = end - start;
+    this.replyStart = reply.length;
     this.running = true;
     executor.beginBatch();
     let at = start;
@@ -269,7 +271,7 @@ export class Session {
           break;
         }
         if (outcome !== DONE || this.state !== 0) this.settle(outcome, mark);
-        if (reply.length > EARLY_WRITE_BYTES) this.writeReplies();
+        if (reply.length > EARLY_WRITE_BYTES) this.writeEarly();
         if (--scheduler.credit <= 0 && scheduler.overBudget() && next < end) this.enqueue();
       }
       at = next;
@@ -278,8 +280,11 @@ export class Session {
     this.running = false;
     if (call.row !== undefined) this.lastRow = call.row;
     executor.endBatch();
-    this.writeReplies();
-    if ((this.state & CLOSING) !== 0) this.closeIfAnswered();
+    if (reply.length > this.replyStart) scheduler.write(this, this.replyStart, reply.length);
+    if ((this.state & CLOSING) !== 0) {
+      scheduler.writeReplies();
+      this.closeIfAnswered();
+    }
     return at;
   }
 
@@ -289,7 +294,7 @@ export class Session {
     const text = this.parser.error;
     this.state |= CLOSING;
     this.clients.log('verbose', `Protocol error (${text}) from client: ${this.clients.describe(this)}`);
-    if (text === '') return;
+    if (text === '') return this.kill();
     // Not through reply.error: the text may hold a byte of the client's, to be sent back as it is.
     const mark = reply.length;
     reply.errors++;
@@ -306,9 +311,11 @@ export class Session {
       if (muted) (this.mutedSeqs ??= new Set()).add(this.nextSeq);
       this.nextSeq = (this.nextSeq + 1) >>> 0;
       this.state |= OUTSTANDING;
-      // Replies of the batch so far go first.
-      if (mark > 0) this.append(reply.u8, 0, mark);
-      reply.length = 0;
+      // Replies of the batch so far go first, behind those of earlier batches.
+      if (mark > this.replyStart) {
+        this.scheduler.write(this, this.replyStart, mark);
+        this.replyStart = mark;
+      }
     } else {
       if (muted) reply.rewind(mark);
       if ((this.state & OUTSTANDING) !== 0) {
@@ -394,29 +401,27 @@ export class Session {
       const length = this.outLength;
       this.out = EMPTY;
       this.outLength = 0;
-      if (this.send(out, length)) this.clients.giveBuffer(out);
+      if (this.send(out, 0, length)) this.clients.giveBuffer(out);
     }
     if ((this.state & CLOSING) !== 0) this.closeIfAnswered();
     else this.closeWhenIdle();
   }
 
-  /** Writes the replies that the batch has gathered, and lets the reply buffer be used again. */
-  private writeReplies(): void {
+  /** In the middle of a long batch: writes its replies so far, and all that wait before them. */
+  private writeEarly(): void {
     const reply = this.executor.call.reply;
-    const length = reply.length;
-    if (this.outLength > 0) {
-      if (length > 0) this.append(reply.u8, 0, length);
-      reply.length = 0;
-      this.flush();
-      return;
-    }
-    if (length === 0) return;
-    reply.length = 0;
-    if (!this.send(reply.u8, length) || reply.u8.length > KEPT_REPLY_BYTES) reply.u8 = new Uint8Array(REPLY_BYTES);
+    if (reply.length > this.replyStart) this.scheduler.write(this, this.replyStart, reply.length);
+    this.scheduler.writeReplies();
+    this.replyStart = 0;
+  }
+
+  /** The scheduler's call: sends replies of a batch, bytes[start, end). True when `bytes` may be used again. */
+  writeRange(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.send(bytes, start, end - start);
   }
 
   /** True when `bytes` may be used again. */
-  private send(bytes: Uint8Array, length: number): boolean {
+  private send(bytes: Uint8Array, start: number, length: number): boolean {
     if ((this.state & DEAD) !== 0) return true;
     const transport = this.transport;
     const limits = this.clients.limits;
@@ -427,13 +432,13 @@ export class Session {
       return true;
     }
     if (waiting === 0) {
-      const pending = transport.write(bytes, length);
+      const pending = transport.write(bytes, start, length);
       if (pending === 0) return true;
       this.outputWaits(pending);
       return false;
     }
     // Behind output that already waits, an exact copy takes less memory than the whole buffer.
-    this.outputWaits(transport.write(bytes.slice(0, length), length));
+    this.outputWaits(transport.write(bytes.slice(start, start + length), 0, length));
     return true;
   }
 
@@ -518,7 +523,7 @@ export class Session {
 
   /** Bytes of replies that no write has taken yet. */
   get replyBytes(): number {
-    return this.outLength + (this.running ? this.executor.call.reply.length : 0);
+    return this.outLength + (this.running ? this.executor.call.reply.length - this.replyStart : 0);
   }
 
   get isRunning(): boolean {
