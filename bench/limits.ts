@@ -1,0 +1,204 @@
+/**
+ * The promises about single numbers that a comparison of throughput does not show: `npm run bench:limits`.
+ *
+ * - growth: the longest SET while a table grows to 5 million keys (in process, one shard, no sockets)
+ * - speed: GET and SET in process on one thread over 160,000 keys
+ * - storm: 1 million keys that expire in the same second: until when they are gone, and the p99 of GET meanwhile
+ * - lag: how long after its time a key's expiry is counted, beside 1 million live keys with TTLs
+ * - tick: how late timers of the main thread run under `redis-benchmark -c 500 -P 64`
+ *
+ * Each prints what it measured beside what was promised. `npm run bench:limits -- storm lag` runs some of them;
+ * A run of all of them writes bench/LIMITS.md.
+ */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build } from 'hdr-histogram-js';
+import { Call } from '../engine/call.ts';
+import { CommandTable } from '../engine/command.ts';
+import { engineRows } from '../engine/commands/index.ts';
+import { Settings } from '../engine/settings.ts';
+import { Shards } from '../engine/shards.ts';
+import { RawClient } from '../test/support/redis.ts';
+import getset, { BATCH } from './micro/getset.ts';
+import { onCore, LOAD_CORE, SERVER_CORE } from './proc.ts';
+import { machine, ownVersion, table } from './report.ts';
+
+const RESULTS = fileURLToPath(new URL('LIMITS.md', import.meta.url));
+const MAIN = fileURLToPath(new URL('../dist/net/main.js', import.meta.url));
+const PORT = 16479;
+const GROWTH_KEYS = 5_000_000;
+const STORM_KEYS = 1_000_000;
+const BATCH_KEYS = 500;
+
+/** name, what was measured, what was promised */
+type Row = [string, string, string];
+
+/** The time of each single SET, and how often the collector ran in between. */
+function growth(): Row[] {
+  const call = new Call(Shards.create(1, 2 ** 31, 16, [1, 2]), new Settings());
+  const set = new CommandTable(engineRows).find(new TextEncoder().encode('set'), 0, 3);
+  if (set === undefined) throw new Error('no SET');
+  const buf = new Uint8Array(32).fill(120);
+  call.buf = buf;
+  call.argc = 3;
+  call.off.set([0, 0, 16]);
+  call.len.set([0, 16, 16]);
+  call.setClock(Date.now());
+  const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 1e9, numberOfSignificantValueDigits: 3 });
+  for (let i = 0; i < GROWTH_KEYS; i++) {
+    let rest = i;
+    for (let k = 15; k >= 4; k--) {
+      buf[k] = 48 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
+    const from = performance.now();
+    call.begin(set);
+    set.run(call);
+    call.reply.length = 0;
+    histogram.recordValue(Math.max(1, Math.round((performance.now() - from) * 1e6)));
+  }
+  const us = (ns: number): string => `${(ns / 1000).toFixed(ns < 10_000 ? 1 : 0)} us`;
+  const p9999 = us(histogram.getValueAtPercentile(99.99));
+  return [['longest SET while 5 M keys are inserted', `${us(histogram.maxValue)} (p99.99 ${p9999})`, '5 ms']];
+}
+
+/** The best of many runs: the machine's noise only ever slows one down. */
+function speed(): Row[] {
+  const rows: Row[] = [];
+  for (const bench of getset()) {
+    let best = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 30; round++) {
+      const from = performance.now();
+      bench.fn();
+      best = Math.min(best, performance.now() - from);
+    }
+    const perSecond = ((bench.operations ?? BATCH) / best / 1000).toFixed(1);
+    const promised = bench.name === 'GET' ? '5 M/s' : bench.name === 'SET' ? '3 M/s' : '';
+    if (promised !== '') rows.push([`${bench.name} in process, one thread, 160 k keys`, `${perSecond} M/s`, promised]);
+  }
+  return rows;
+}
+
+/** A node of the build on the server's core, gone at the end of `use`. */
+async function withNode<T>(use: (client: RawClient) => Promise<T>): Promise<T> {
+  const words = onCore(SERVER_CORE, ['node', MAIN, '--port', String(PORT)]);
+  const child = spawn(words[0], words.slice(1), { stdio: 'ignore' });
+  try {
+    let client: RawClient | undefined;
+    for (let tries = 0; client === undefined; tries++) {
+      await sleep(100);
+      client = await RawClient.connect(PORT).catch((error) => {
+        if (tries > 50) throw error;
+        return undefined;
+      });
+    }
+    return await use(client);
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+async function fill(client: RawClient, keys: number, prefix: string, ...options: string[]): Promise<void> {
+  for (let i = 0; i < keys; i += BATCH_KEYS) {
+    await client.pipeline(Array.from({ length: BATCH_KEYS }, (_, k) => ['set', `${prefix}${i + k}`, 'value', ...options]));
+  }
+}
+
+async function info(client: RawClient, field: string): Promise<number> {
+  const value = new RegExp(`\r\n${field}:([-0-9.]+)`).exec(await client.run('info', 'all'))?.[1];
+  if (value === undefined) throw new Error(`INFO has no ${field}`);
+  return Number(value);
+}
+
+async function storm(): Promise<Row[]> {
+  return withNode(async (client) => {
+    const atMs = Date.now() + 40_000;
+    await fill(client, STORM_KEYS, 'storm:', 'pxat', String(atMs));
+    await client.run('set', 'live', '1');
+    const reader = await RawClient.connect(PORT);
+    await sleep(Math.max(0, atMs - 1000 - Date.now()));
+    const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 60e6, numberOfSignificantValueDigits: 3 });
+    let goneMs = 0;
+    const reading = (async () => {
+      for (let i = 0; goneMs === 0; i++) {
+        const from = performance.now();
+        await reader.run('get', i % 2 === 0 ? 'live' : `storm:${i}`);
+        if (Date.now() >= atMs) histogram.recordValue(Math.round((performance.now() - from) * 1000));
+      }
+    })();
+    while (goneMs === 0) {
+      if (Date.now() >= atMs && (await client.run('dbsize')) === ':1\r\n') goneMs = Date.now() - atMs;
+      if (Date.now() > atMs + 30_000) throw new Error('the keys did not go');
+      await sleep(20);
+    }
+    await reading;
+    const p99 = (histogram.getValueAtPercentile(99) / 1000).toFixed(2);
+    return [
+      ['1 M keys of one expiry time gone after', `${(goneMs / 1000).toFixed(2)} s`, '3 s'],
+      ['p99 of GET meanwhile', `${p99} ms`, '2 ms'],
+    ];
+  });
+}
+
+async function lag(): Promise<Row[]> {
+  return withNode(async (client) => {
+    await fill(client, STORM_KEYS, 'live:', 'ex', '86400');
+    const lags: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      const before = await info(client, 'expired_keys');
+      const atMs = Date.now() + 30 + ((i * 7) % 50);
+      await client.run('set', `short:${i}`, '1', 'pxat', String(atMs));
+      while ((await info(client, 'expired_keys')) === before) await sleep(1);
+      lags.push(Date.now() - atMs);
+    }
+    lags.sort((a, b) => a - b);
+    return [['expiry noticed beside 1 M live TTLs, 100 keys', `median ${lags[50]} ms, longest ${lags[99]} ms`, '100 ms']];
+  });
+}
+
+async function tick(): Promise<Row[]> {
+  return withNode(async (client) => {
+    const load = (requests: string): Promise<void> =>
+      new Promise((resolve) => {
+        const args = ['redis-benchmark', '-p', String(PORT), '-c', '500', '-P', '64', '-n', requests, '-t', 'set,get', '-q'];
+        const words = onCore(LOAD_CORE, args);
+        spawn(words[0], words.slice(1), { stdio: 'ignore' }).on('exit', () => resolve());
+      });
+    await load('2000000');
+    await client.run('config', 'resetstat');
+    await load('8000000');
+    const longest = await info(client, 'eventloop_delay_max_ms');
+    const p99 = await info(client, 'eventloop_delay_p99_ms');
+    return [['timers late under -c 500 -P 64', `p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms`, '10 ms']];
+  });
+}
+
+const MEASURES: Record<string, () => Row[] | Promise<Row[]>> = { growth, speed, storm, lag, tick };
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h', default: false } },
+  });
+  const unknown = positionals.find((name) => MEASURES[name] === undefined);
+  if (values.help || unknown !== undefined) {
+    const problem = unknown === undefined ? '' : `there is no measure '${unknown}'\n`;
+    process.stdout.write(`${problem}bench:limits [${Object.keys(MEASURES).join('|')} ...]\n`);
+    process.exitCode = unknown === undefined ? 0 : 1;
+    return;
+  }
+  const rows: Row[] = [];
+  for (const name of positionals.length > 0 ? positionals : Object.keys(MEASURES)) {
+    process.stderr.write(`${name} ...\n`);
+    rows.push(...(await MEASURES[name]()));
+  }
+  const setting = [...machine(), `Millrace ${ownVersion()}`, new Date().toISOString().slice(0, 10)].join('; ');
+  const text = `# Limits\n\n${setting}\n\n${table(['what', 'measured', 'promised'], rows)}\n`;
+  process.stdout.write(text);
+  if (positionals.length === 0) writeFileSync(RESULTS, text);
+}
+
+await main();
