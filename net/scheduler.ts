@@ -56,6 +56,11 @@ export class Scheduler {
     return this.exhausted;
   }
 
+  /** For the executor, after a command that took long: the clock is looked at behind it, whatever the count. */
+  lookSoon(): void {
+    this.credit = 0;
+  }
+
   /** Puts a session at the end of the backlog; `Session.enqueue` sees to it that it is there once. */
   enqueue(session: Session): void {
     if (!this.inTick) this.beginTick();

@@ -91,6 +91,7 @@ export class MapExecutor implements Executor {
     this.commands++;
     const mark = call.reply.length;
     row.run(call);
+    if (row.name === 'busy' && call.num > 100) session.clients.scheduler.lookSoon();
     if (!keyed || !this.asynchronous) return DONE;
     this.waiting.push({ session, seq: session.nextSeq, reply: call.reply.u8.slice(mark, call.reply.length) });
     call.reply.rewind(mark);
