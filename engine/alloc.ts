@@ -35,10 +35,12 @@ import {
 } from './arena.ts';
 import {
   baseBytes,
+  DESCRIPTOR_BYTES,
   formatPages,
   freePages,
   longestRun,
   MAX_PAGES,
+  S_FIRST,
   S_PEAK,
   S_RUN_PAGES,
   S_SLAB_PAGES,
@@ -135,4 +137,11 @@ export function highWaterBytes(a: Arena): number {
 /** The highest `highWaterBytes` has been: what the arena has taken from the operating system. */
 export function peakBytes(a: Arena): number {
   return a.i32[S_PEAK] * PAGE_BYTES;
+}
+
+/** Bytes ever written to: the same without the descriptors of pages that were never used, most of them in a new arena. */
+export function touchedBytes(a: Arena): number {
+  const peak = a.i32[S_PEAK];
+  const descriptors = (peak - a.i32[S_TOP]) * DESCRIPTOR_BYTES;
+  return baseBytes(a) + descriptors + (peak - a.i32[S_FIRST]) * PAGE_BYTES;
 }

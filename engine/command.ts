@@ -150,7 +150,7 @@ export class CommandTable {
   }
 
   /** The row of a name in any case, a subcommand's written `config|get`; undefined when there is none. Cold. */
-  named(name: string): CommandRow | undefined {
+  named(name: string): TableRow | undefined {
     const wanted = name.toLowerCase();
     return this.rows.find((row) => row.name === wanted);
   }

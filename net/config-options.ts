@@ -102,6 +102,9 @@ export const OPTIONS = {
     adjust: (path) => resolve(path),
     check: notADirectory,
   }),
+  'enable-debug-command': row(oneOf(['no', 'yes', 'local']), 'no', 'whether clients may use DEBUG', {
+    fixed: 'immutable',
+  }),
   loglevel: row(oneOf(['debug', 'verbose', 'notice', 'warning']), 'notice', 'how much is logged'),
   logfile: row(string('a file; empty is standard output'), '', 'where the log goes', { fixed: 'immutable' }),
 

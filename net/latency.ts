@@ -1,4 +1,7 @@
-/** LATENCY: the last spikes of each kind of event over `latency-monitor-threshold`. Main thread. */
+/**
+ * LATENCY: the last spikes of each kind of event that took `latency-monitor-threshold` or longer. Main thread. Events are
+ * `command`, `fast-command` (net/watch.ts) and `event-loop` (net/metrics.ts).
+ */
 
 /** Samples kept per event; within one second only the largest counts, as in Redis. */
 const MAX_SAMPLES = 160;
@@ -8,10 +11,17 @@ export interface LatencySample {
   ms: number;
 }
 
+export interface LatencySeries {
+  /** Oldest first. */
+  samples: LatencySample[];
+  /** The worst since the event was reset, even if its sample is gone. */
+  maxMs: number;
+}
+
 export class LatencyMonitor {
   /** latency-monitor-threshold, ms; 0 = off. */
   thresholdMs = 0;
-  readonly events = new Map<string, { samples: LatencySample[]; maxMs: number }>();
+  readonly events = new Map<string, LatencySeries>();
 
   /** Notes that `event` took `ms`, if that is over the threshold. */
   note(event: string, ms: number): void {

@@ -16,6 +16,7 @@ import { Dispatcher, MAIN_THREAD } from './dispatch.ts';
 import { LatencyMonitor } from './latency.ts';
 import { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { Server } from './server.ts';
 import { SlowLog } from './slowlog.ts';
 import { CommandStats } from './stats.ts';
@@ -39,10 +40,20 @@ export class Node {
   readonly server: Server;
   readonly startedMs = Date.now();
   readonly runId = randomBytes(20).toString('hex');
+  readonly replicationId = randomBytes(20).toString('hex');
+  readonly metrics: Metrics;
+  private readonly exit: () => void;
 
-  constructor(config: Config, log: Logger, die: (message: string) => void) {
+  /** `die` is called when the node cannot go on, `exit` when it was told to stop and has stopped. */
+  constructor(
+    config: Config,
+    log: Logger,
+    die: (message: string) => void,
+    exit: () => void = () => process.exit(0),
+  ) {
     this.config = config;
     this.log = log;
+    this.exit = exit;
     const seed = new Uint32Array(randomBytes(8).buffer.slice(0, 8));
     this.shards = Shards.create(config.get('shards'), config.get('arena-size'), config.get('databases'), [
       seed[0],
@@ -66,6 +77,11 @@ export class Node {
     this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
     this.dispatcher.serve(this.clients);
     this.server = new Server(this.clients);
+    this.metrics = new Metrics(this.shards, this.latency, () => ({
+      commands: this.stats.totalCommands,
+      inputBytes: this.clients.netInputBytes,
+      outputBytes: this.clients.netOutputBytes,
+    }));
     this.followConfig();
   }
 
@@ -114,10 +130,32 @@ export class Node {
     if (this.config.get('port') !== 0) await this.server.listen(this.config.get('bind'), this.config.get('port'));
   }
 
+  /** CONFIG RESETSTAT. */
+  resetStats(): void {
+    const { clients } = this;
+    this.stats.reset();
+    this.metrics.reset();
+    this.dispatcher.ranOnWorkers = 0;
+    clients.connectionsReceived = 0;
+    clients.connectionsRejected = 0;
+    clients.netInputBytes = 0;
+    clients.netOutputBytes = 0;
+    clients.outputLimitDisconnections = 0;
+  }
+
+  /** Stops, for the given reason, and lets the process end. */
+  shutdown(reason: string): void {
+    this.log.write('warning', `${reason}: shutting down`);
+    this.close();
+    this.log.write('warning', 'Millrace is now ready to exit, bye');
+    this.exit();
+  }
+
   /** Stops serving and ends the workers. */
   close(): void {
     this.server.close();
     this.clients.close();
+    this.metrics.stop();
     this.workers.stop();
   }
 }
