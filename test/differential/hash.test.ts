@@ -91,7 +91,17 @@ describe.skipIf(!redisAvailable)('hashes against redis-server', () => {
         engine.run('del', 'h');
         await redis.run('hset', 'h', ...pairs);
         engine.run('hset', 'h', ...pairs);
-        for (const tail of [[], [1], [3], [-4], [-1], [300], [1, 'withvalues'], [3, 'withvalues'], [-4, 'withvalues']]) {
+        for (const tail of [
+          [],
+          [1],
+          [3],
+          [-4],
+          [-1],
+          [300],
+          [1, 'withvalues'],
+          [3, 'withvalues'],
+          [-4, 'withvalues'],
+        ]) {
           const theirs = await redis.run('hrandfield', 'h', ...tail);
           const ours = engine.run('hrandfield', 'h', ...tail);
           expect(ours.replace(/f\d{3}/g, 'f')).toBe(theirs.replace(/f\d{3}/g, 'f'));

@@ -101,7 +101,11 @@ describe.skipIf(!redisAvailable)('sets against redis-server', () => {
             const theirs = await redis.run(command, 's', ...tail);
             const ours = engine.run(command, 's', ...tail);
             expect(ours.replace(/\d{3}\r/g, 'x\r')).toBe(theirs.replace(/\d{3}\r/g, 'x\r'));
-            for (const after of [['scard', 's'], ['object', 'encoding', 's'], ['pexpiretime', 's']]) {
+            for (const after of [
+              ['scard', 's'],
+              ['object', 'encoding', 's'],
+              ['pexpiretime', 's'],
+            ]) {
               expect(engine.run(...after)).toBe(await redis.run(...after));
             }
             engine.verify();

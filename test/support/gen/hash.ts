@@ -33,7 +33,16 @@ export const HASH_COMMANDS = [
   'hvals',
 ];
 
-const INTEGERS = ['0', '1', '-1', '100', '9007199254740991', '9007199254740993', '9223372036854775807', '-9223372036854775808'];
+const INTEGERS = [
+  '0',
+  '1',
+  '-1',
+  '100',
+  '9007199254740991',
+  '9007199254740993',
+  '9223372036854775807',
+  '-9223372036854775808',
+];
 const NOT_INTEGERS = ['', 'x', '01', '-0', '+1', ' 1', '1.5', '1e3', '9223372036854775808'];
 const FLOATS = ['0.1', '-0.1', '3.0', '1e3', '5e-18', '1.5e300', '0x1p-3', '.5', '-7.25', '1e17', '1e4000'];
 const NOT_FLOATS = ['inf', '-inf', 'nan', 'abc', '', ' 1', '1e5000', '+inf'];
@@ -67,7 +76,8 @@ function value(r: Random): Arg {
 function pairs(r: Random): Arg[] {
   const out: Arg[] = [];
   const kind = r.below(14);
-  for (let n = kind < 10 ? r.below(3) : kind < 13 ? r.below(20) : r.below(300); n >= 0; n--) out.push(field(r), value(r));
+  for (let n = kind < 10 ? r.below(3) : kind < 13 ? r.below(20) : r.below(300); n >= 0; n--)
+    out.push(field(r), value(r));
   if (r.below(30) === 0) out.pop();
   return out;
 }
@@ -82,11 +92,17 @@ function number(r: Random): Arg[] {
   const at = pick(r, ['n1', 'n2', 'n3', 'n4', 'n5', r.below(6) === 0 ? 'f:1' : 'n1']);
   if (r.below(2) === 0) {
     const kind = r.below(12);
-    return ['HINCRBY', key(r), at, kind === 0 ? pick(r, NOT_INTEGERS) : kind < 3 ? pick(r, INTEGERS) : r.below(2000) - 1000];
+    return [
+      'HINCRBY',
+      key(r),
+      at,
+      kind === 0 ? pick(r, NOT_INTEGERS) : kind < 3 ? pick(r, INTEGERS) : r.below(2000) - 1000,
+    ];
   }
   const kind = r.below(12);
   const place = r.below(3) === 0 ? at : pick(r, ['d1', 'd2', 'd3', 'd4']);
-  const amount = kind === 0 ? pick(r, NOT_FLOATS) : kind < 5 ? pick(r, FLOATS) : (r.below(2_000_000) - 1_000_000) / 1000;
+  const amount =
+    kind === 0 ? pick(r, NOT_FLOATS) : kind < 5 ? pick(r, FLOATS) : (r.below(2_000_000) - 1_000_000) / 1000;
   return ['HINCRBYFLOAT', key(r), place, amount];
 }
 
@@ -98,7 +114,9 @@ function draw(r: Random): Arg[] {
   }
   const counts = ['100000', '0', 'x', '-0', '9223372036854775807', '-9223372036854775808', '9223372036854775808'];
   const tail = r.below(2) === 0 ? [] : [pick(r, ['WITHVALUES', 'withvalues', r.below(4) === 0 ? 'FOO' : 'WithValues'])];
-  return r.below(8) === 0 ? ['HRANDFIELD', pick(r, ['nowhere', 'other'])] : ['HRANDFIELD', key(r), pick(r, counts), ...tail];
+  return r.below(8) === 0
+    ? ['HRANDFIELD', pick(r, ['nowhere', 'other'])]
+    : ['HRANDFIELD', key(r), pick(r, counts), ...tail];
 }
 
 export function hashCommand(r: Random): Arg[] {
@@ -137,11 +155,16 @@ export function hashCommand(r: Random): Arg[] {
     case 37:
       return r.below(2) === 0 ? ['RENAME', pick(r, HASH_KEYS), pick(r, HASH_KEYS)] : ['TYPE', at];
     case 38:
-      return r.below(3) === 0 ? ['PEXPIREAT', pick(r, HASH_KEYS), pick(r, [1, 4_000_000_000_000])] : ['PEXPIRETIME', at];
+      return r.below(3) === 0
+        ? ['PEXPIREAT', pick(r, HASH_KEYS), pick(r, [1, 4_000_000_000_000])]
+        : ['PEXPIRETIME', at];
     default:
       // Too few or too many arguments.
       return [
-        pick(r, HASH_COMMANDS.filter((name) => !['hrandfield', 'hscan'].includes(name))),
+        pick(
+          r,
+          HASH_COMMANDS.filter((name) => !['hrandfield', 'hscan'].includes(name)),
+        ),
         ...Array.from({ length: r.below(6) }, () => pick(r, ['h1', '1', 'f:1'])),
       ];
   }

@@ -102,7 +102,8 @@ function keys(r: Random): Arg[] {
 function intercard(r: Random): Arg[] {
   const sources = keys(r);
   const kind = r.below(20);
-  const numkeys: Arg = kind === 0 ? pick(r, ['0', '-1', 'x', '9223372036854775807']) : sources.length + (kind === 1 ? 1 : 0);
+  const numkeys: Arg =
+    kind === 0 ? pick(r, ['0', '-1', 'x', '9223372036854775807']) : sources.length + (kind === 1 ? 1 : 0);
   const limit: Arg = r.below(8) === 0 ? pick(r, ['-1', 'x', '9223372036854775807']) : r.below(8);
   return [
     'SINTERCARD',
@@ -163,7 +164,10 @@ export function setCommand(r: Random): Arg[] {
     default:
       // Too few or too many arguments.
       return [
-        pick(r, SET_COMMANDS.filter((name) => !['spop', 'srandmember', 'sscan'].includes(name))),
+        pick(
+          r,
+          SET_COMMANDS.filter((name) => !['spop', 'srandmember', 'sscan'].includes(name)),
+        ),
         ...Array.from({ length: r.below(5) }, () => pick(r, ['s1', '1', 'm:1'])),
       ];
   }
