@@ -52,7 +52,10 @@ export async function compare(
     const mine = free ? sortedReply(ours, pairs) : ours;
     const theirs = free ? sortedReply(replies[i], pairs) : replies[i];
     if (mine !== theirs) {
-      const before = commands.slice(Math.max(0, i - 20), i).map((c) => c.map(String).join(' ')).join('\n  ');
+      const before = commands
+        .slice(Math.max(0, i - 20), i)
+        .map((c) => c.map(String).join(' '))
+        .join('\n  ');
       expect.fail(
         `command ${i}: ${commands[i].map(String).join(' ')}\n ours:  ${JSON.stringify(mine)}\n redis: ${JSON.stringify(theirs)}\n after:\n  ${before}`,
       );

@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Arg } from './engine.ts';
 
-export const redisVersion = /v=(\S+)/.exec(spawnSync('redis-server', ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1];
+export const redisVersion = /v=(\S+)/.exec(
+  spawnSync('redis-server', ['--version'], { encoding: 'utf8' }).stdout ?? '',
+)?.[1];
 export const redisAvailable = redisVersion !== undefined;
 
 export function encodeCommand(args: readonly Arg[]): Buffer {
@@ -114,7 +116,8 @@ export class RedisServer {
     const child = spawn(
       'redis-server',
       ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir, ...args],
-      { stdio: 'ignore' },
+      // SORT ALPHA follows the locale.
+      { stdio: 'ignore', env: { ...process.env, LC_ALL: 'C' } },
     );
     const server = new RedisServer(port, child, dir);
     await waitForPort(port);
