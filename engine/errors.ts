@@ -41,9 +41,42 @@ export const ERR = {
   LIMIT_NEGATIVE: "ERR LIMIT can't be negative",
   LIMIT_NEEDS_BY: 'ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX',
   WITHSCORES_BYLEX: 'ERR syntax error, WITHSCORES not supported in combination with BYLEX',
+  GEO_UNIT: 'ERR unsupported unit provided. please use M, KM, FT, MI',
+  GEO_NO_MEMBER: 'ERR could not decode requested zset member',
+  GEO_RADIUS: 'ERR need numeric radius',
+  GEO_RADIUS_NEGATIVE: 'ERR radius cannot be negative',
+  GEO_WIDTH: 'ERR need numeric width',
+  GEO_HEIGHT: 'ERR need numeric height',
+  GEO_BOX_NEGATIVE: 'ERR height or width cannot be negative',
+  GEO_COUNT: 'ERR COUNT must be > 0',
+  GEO_ANY: 'ERR the ANY argument requires COUNT argument',
   NOT_NEGATABLE: 'ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807',
   RANK_ZERO:
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
+  STREAM_ID: 'ERR Invalid stream ID specified as stream command argument',
+  STREAM_ID_ZERO: 'ERR The ID specified in XADD must be greater than 0-0',
+  STREAM_ID_NOT_ABOVE: 'ERR The ID specified in XADD is equal or smaller than the target stream top item',
+  STREAM_EXHAUSTED: 'ERR The stream has exhausted the last possible ID, unable to add more items',
+  STREAM_TOO_LARGE: 'ERR Elements are too large to be stored',
+  STREAM_START: 'ERR invalid start ID for the interval',
+  STREAM_END: 'ERR invalid end ID for the interval',
+  MAXLEN_AND_MINID: 'ERR syntax error, MAXLEN and MINID options at the same time are not compatible',
+  TRIM_MAXLEN_NEGATIVE: 'ERR The MAXLEN argument must be >= 0.',
+  TRIM_LIMIT_NEGATIVE: 'ERR The LIMIT argument must be >= 0.',
+  LIMIT_NEEDS_STRATEGY: 'ERR syntax error, LIMIT cannot be used without specifying a trimming strategy',
+  LIMIT_NEEDS_APPROXIMATE: 'ERR syntax error, LIMIT cannot be used without the special ~ option',
+  XTRIM_NEEDS_STRATEGY: 'ERR syntax error, XTRIM must be called with a trimming strategy',
+  XREAD_UNBALANCED: "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+  XREAD_GROUP: 'ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.',
+  XREAD_NOACK: 'ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.',
+  XREAD_NEW: 'ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.',
+  /** Our own: a nil at once would have clients ask again and again without a pause. */
+  XREAD_BLOCK: 'ERR XREAD cannot wait for entries: BLOCK is not supported',
+  TIMEOUT_NEGATIVE: 'ERR timeout is negative',
+  XSETID_ADDED_NEGATIVE: 'ERR entries_added must be positive',
+  XSETID_BELOW_GIVEN_DELETED: 'ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id',
+  XSETID_BELOW_TOP: 'ERR The ID specified in XSETID is smaller than the target stream top item',
+  XSETID_ADDED_BELOW_LENGTH: 'ERR The entries_added specified in XSETID is smaller than the target stream length',
 } as const;
 
 export function wrongArity(name: string): string {
@@ -56,4 +89,22 @@ export function invalidExpire(name: string): string {
 
 export function noInputKey(name: string): string {
   return `ERR at least 1 input key is needed for '${name}' command`;
+}
+
+export function invalidPlace(longitude: number, latitude: number): string {
+  return `ERR invalid longitude,latitude pair ${sixDecimals(longitude)},${sixDecimals(latitude)}`;
+}
+
+/** C's `%f`. */
+function sixDecimals(x: number): string {
+  if (!Number.isFinite(x)) return x > 0 ? 'inf' : '-inf';
+  return Math.abs(x) < 1e21 ? x.toFixed(6) : `${BigInt(x)}.000000`;
+}
+
+export function geoStoreWith(what: string): string {
+  return `ERR ${what} is not compatible with WITHDIST, WITHHASH and WITHCOORD options`;
+}
+
+export function geoExactlyOne(options: string, command: string): string {
+  return `ERR exactly one of ${options} can be specified for ${command}`;
 }

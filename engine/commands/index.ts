@@ -1,6 +1,7 @@
 /** The rows of every command that works on keys, in the order of their ids: the same list on every thread. */
 import type { CommandRow } from '../command.ts';
 import { genericRows } from './generic.ts';
+import { geoRows } from './geo.ts';
 import { hashRows } from './hash.ts';
 import { listRows } from './list.ts';
 import { setRows } from './set.ts';
@@ -15,5 +16,6 @@ export const engineRows: CommandRow[] = [
   ...hashRows,
   ...setRows,
   ...zsetRows,
+  ...geoRows,
   ...streamRows,
 ];

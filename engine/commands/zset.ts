@@ -59,8 +59,14 @@ import {
 } from './zset-range.ts';
 import { zrandmember, zscan } from './zset-sample.ts';
 
-/** The scores of the ZADD at hand: all are read before the first member is added. */
+/** The scores of the ZADD or GEOADD at hand: all are read before the first member is added. */
 let scores = new Float64Array(64);
+
+/** Where `addMembers` takes `count` scores from. */
+export function scoresFor(count: number): Float64Array {
+  if (count > scores.length) scores = new Float64Array(count * 2);
+  return scores;
+}
 
 /** Below this many bytes the dispatcher's own headroom is enough. */
 const UNCHECKED_BYTES = 512 * 1024;
@@ -90,17 +96,31 @@ function add(c: Call, implied: number): void {
   const error = checkConditions(conditions, c.argc - first);
   if (error !== '') return c.reply.error(error);
   if (!parseScores(c, first)) return c.reply.error(ERR.NOT_FLOAT);
+  if ((conditions & ADD_INCR) !== 0) return increment(c, first, conditions);
+  addMembers(c, first + 1, 2, (c.argc - first) >>> 1, conditions, changed);
+}
+
+/**
+ * Adds `count` members, arguments `first`, `first + step`, …, with the scores in `scoresFor` to the key in argument 1, and
+ * replies how many were added or, if `changed`, added or changed: ZADD and GEOADD after their arguments are read.
+ */
+export function addMembers(
+  c: Call,
+  first: number,
+  step: number,
+  count: number,
+  conditions: number,
+  changed: boolean,
+): void {
   const record = lookupWrite(c, 1);
   if (record !== 0 && !isZset(c.arena, record)) return c.reply.error(ERR.WRONGTYPE);
-  if (!hasRoomFor(c, record, first)) return c.reply.error(ERR.ARENA_FULL);
-  if ((conditions & ADD_INCR) !== 0) return increment(c, record, first, conditions);
-  const pairs = (c.argc - first) >>> 1;
+  if (!hasRoomFor(c, record, count)) return c.reply.error(ERR.ARENA_FULL);
   let added = 0;
   let updated = 0;
   change.record = record;
   if (record !== 0 || (conditions & ADD_XX) === 0) {
-    for (let i = 0; i < pairs; i++) {
-      zsetAdd(c, 1, change.record, first + i * 2 + 1, scores[i], conditions);
+    for (let i = 0; i < count; i++) {
+      zsetAdd(c, 1, change.record, first + i * step, scores[i], conditions);
       if (change.outcome === OUT_ADDED) added++;
       else if (change.outcome === OUT_UPDATED) updated++;
     }
@@ -109,7 +129,10 @@ function add(c: Call, implied: number): void {
   c.reply.int(changed ? added + updated : added);
 }
 
-function increment(c: Call, record: number, first: number, conditions: number): void {
+function increment(c: Call, first: number, conditions: number): void {
+  const record = lookupWrite(c, 1);
+  if (record !== 0 && !isZset(c.arena, record)) return c.reply.error(ERR.WRONGTYPE);
+  if (!hasRoomFor(c, record, 1)) return c.reply.error(ERR.ARENA_FULL);
   if (record === 0 && (conditions & ADD_XX) !== 0) return c.reply.nil();
   zsetAdd(c, 1, record, first + 1, scores[0], conditions);
   if (change.outcome === OUT_NAN) return c.reply.error(ERR.SCORE_NAN);
@@ -130,7 +153,7 @@ function checkConditions(conditions: number, args: number): string {
 /** Reads the scores in arguments `first`, `first + 2`, …; false when one is not a number. */
 function parseScores(c: Call, first: number): boolean {
   const pairs = (c.argc - first) >>> 1;
-  if (pairs > scores.length) scores = new Float64Array(pairs * 2);
+  scoresFor(pairs);
   for (let i = 0; i < pairs; i++) {
     const score = c.double(first + i * 2);
     if (Number.isNaN(score)) return false;
@@ -139,11 +162,11 @@ function parseScores(c: Call, first: number): boolean {
   return true;
 }
 
-/** Whether the arena has room for all the members, and for turning a packed set into a big one on the way. */
-function hasRoomFor(c: Call, record: number, first: number): boolean {
+/** Whether the arena has room for so many members, and for turning a packed set into a big one on the way. */
+function hasRoomFor(c: Call, record: number, members: number): boolean {
   const a = c.arena;
   const last = c.argc - 1;
-  let bytes = zsetCostBytes((c.argc - first) >>> 1, c.off[last] + c.len[last] - c.off[first]);
+  let bytes = zsetCostBytes(members, c.off[last] + c.len[last] - c.off[0]);
   if (record !== 0 && !hasRoot(a, record)) bytes += zsetCostBytes(zsetSize(a, record), valueWord(a, record));
   return bytes < UNCHECKED_BYTES || canHold(a, bytes);
 }
