@@ -153,11 +153,13 @@ function weigh(c: Call): boolean {
   return valid;
 }
 
-/** Reads a weight as C's strtod does: white space before it is allowed, and nothing at all is 0. */
+/** Reads a weight as C's strtod does: white space before it is allowed, a NUL byte ends it, nothing at all is 0. */
 function setWeight(element: number, buf: Uint8Array, start: number, length: number): boolean {
+  let end = 0;
+  while (end < length && buf[start + end] !== 0) end++;
   let skipped = 0;
-  while (skipped < length && isSpace(buf[start + skipped])) skipped++;
-  const weight = length === 0 ? 0 : parseDouble(buf, start + skipped, length - skipped);
+  while (skipped < end && isSpace(buf[start + skipped])) skipped++;
+  const weight = end === 0 ? 0 : parseDouble(buf, start + skipped, end - skipped);
   elements.scores[element] = weight;
   return !Number.isNaN(weight);
 }
