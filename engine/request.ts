@@ -156,12 +156,15 @@ const HEXADECIMAL = /^([+-]?)0x([0-9a-f]*)(?:\.([0-9a-f]*))?(?:p([+-]?\d+))?$/i;
 /** 10^0 to 10^15: exact, so that a quotient of two exact numbers is rounded once, as strtod rounds. */
 const POWERS_OF_TEN = Array.from({ length: 16 }, (_, exponent) => 10 ** exponent);
 
+/** Numbers longer than this are taken for none; 1e308 with all its digits has 309. */
+const MAX_NUMBER_BYTES = 64 * 1024;
+
 /**
  * See Request.double. NaN for anything that is not a number, and for what a double cannot tell from infinity or 0;
  * with `lax` those are infinity and 0.
  */
 export function parseDouble(buf: Uint8Array, start: number, length: number, lax = false): number {
-  if (length === 0 || length > 255) return Number.NaN;
+  if (length === 0 || length > MAX_NUMBER_BYTES) return Number.NaN;
   // The common case, up to 15 digits with or without sign and point, without a string.
   if (length <= 17) {
     const negative = buf[start] === 45;
