@@ -5,6 +5,7 @@ import type { Request } from '../request.ts';
 import { encodingName as hashEncoding } from './hash.ts';
 import { encodingName as listEncoding } from './list.ts';
 import { encodingName as setEncoding } from './set.ts';
+import { encodingName as streamEncoding } from './stream.ts';
 import { encodingName as stringEncoding } from './string.ts';
 import { encodingName as zsetEncoding } from './zset.ts';
 
@@ -33,6 +34,8 @@ export function encodingName(a: Arena, record: Offset): string {
       return hashEncoding(a, record);
     case TYPE_ZSET:
       return zsetEncoding(a, record);
+    case TYPE_STREAM:
+      return streamEncoding();
     default:
       throw new Error(`encoding: a key of type ${recordType(a, record)}`);
   }
