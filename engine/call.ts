@@ -37,7 +37,7 @@ export class Call extends Request {
   arena: Arena;
   hash = 0;
   /** Hash and shard of each key argument that this request has hashed so far (where keyRequest[i] === request). */
-  private keyHash = new Uint32Array(64);
+  private keyHash = new Int32Array(64);
   private keyShard = new Uint16Array(64);
   private keyRequest = new Int32Array(64);
   private request = 1;
@@ -70,7 +70,7 @@ export class Call extends Request {
   }
 
   private growKeys(): void {
-    this.keyHash = new Uint32Array(this.off.length);
+    this.keyHash = new Int32Array(this.off.length);
     this.keyShard = new Uint16Array(this.off.length);
     this.keyRequest = new Int32Array(this.off.length);
   }

@@ -64,7 +64,8 @@ function slotOfTagged(buf: Uint8Array, start: number, from: number, end: number)
 
 /**
  * HalfSipHash-1-3 with a 64-bit key (Aumasson and Bernstein, "SipHash", 2012; the 32-bit variant of the reference
- * code): a client that does not know the seed cannot choose keys that collide. Returns an unsigned 32-bit number.
+ * code): a client that does not know the seed cannot choose keys that collide. Returns a signed 32-bit number,
+ * which a call can return without boxing it.
  */
 export function hashBytes(seed0: number, seed1: number, buf: Uint8Array, start: number, length: number): number {
   let v0 = seed0 | 0;
@@ -166,5 +167,5 @@ function finish(from0: number, from1: number, from2: number, from3: number, last
       v2 ^= 0xff;
     }
   }
-  return (v1 ^ v3) >>> 0;
+  return v1 ^ v3;
 }

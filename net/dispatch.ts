@@ -229,6 +229,7 @@ export class Dispatcher implements Executor {
     this.stats.starting(id, call.argc);
     execute(call, row, this.evictor);
     const elapsedUs = this.stats.finished(id, call.argc, reply.length - mark);
+    if (elapsedUs > HAND_OVER_US) this.clients?.scheduler.lookSoon();
     if (elapsedUs >= this.watch.thresholdUs) this.watch.slow(call, row, elapsedUs);
     if (reply.errors !== errors) this.stats.error(id, reply.lastError, false);
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The executable: reads the command line, puts a node together, serves until it is told to stop. */
+import './inlining.ts';
 import { readFileSync } from 'node:fs';
 import { Config, ConfigError, helpText } from './config.ts';
 import { Logger } from './log.ts';
