@@ -1,0 +1,53 @@
+/**
+ * The servers that a client suite runs against: a node, and redis-server, which shows that the suite asks for nothing but
+ * what Redis does. Both as processes on a port, to be killed and started again there.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { freePort, redisAvailable, waitForPort } from './redis.ts';
+
+const MAIN = fileURLToPath(new URL('../../net/main.ts', import.meta.url));
+const NODE = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
+
+export const TARGETS = redisAvailable ? (['millrace', 'redis-server'] as const) : (['millrace'] as const);
+export type TargetName = (typeof TARGETS)[number];
+
+export class Target {
+  readonly name: TargetName;
+  readonly port: number;
+  private readonly flags: readonly string[];
+  private child: ChildProcess | undefined = undefined;
+
+  private constructor(name: TargetName, port: number, flags: readonly string[]) {
+    this.name = name;
+    this.port = port;
+    this.flags = flags;
+  }
+
+  /** Starts one with flags that both kinds understand. */
+  static async start(name: TargetName, ...flags: string[]): Promise<Target> {
+    const target = new Target(name, await freePort(), flags);
+    await target.run();
+    return target;
+  }
+
+  /** Starts it (again) and waits until it accepts connections. */
+  async run(): Promise<void> {
+    const common = ['--port', String(this.port), '--bind', '127.0.0.1', ...this.flags];
+    this.child =
+      this.name === 'millrace'
+        ? spawn(NODE, [MAIN, ...common, '--arena-size', '256mb'], { stdio: 'ignore' })
+        : spawn('redis-server', [...common, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+    await waitForPort(this.port);
+  }
+
+  /** Kills it, as a crash would, and waits until it is gone. */
+  async kill(): Promise<void> {
+    const child = this.child;
+    if (child === undefined) return;
+    this.child = undefined;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+}
