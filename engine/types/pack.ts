@@ -78,7 +78,7 @@ export function packEntry(a: Arena, record: Offset, index: number): Offset {
 
 /**
  * The entry that holds these bytes, 0 when there is none. With `pairs` only every other entry is looked at, the first
- * one first. About 2 ns per entry.
+ * one first. About 4 ns per entry.
  */
 export function packFind(
   a: Arena,
@@ -88,27 +88,38 @@ export function packFind(
   start: number,
   length: number,
 ): Offset {
+  if (length >= LONG) return findLong(a, record, pairs, buf, start, length);
   const u8 = a.u8;
   const end = packEnd(a, record);
-  const short = length < LONG ? length : LONG;
-  // Elements of a collection tend to begin alike, so their last bytes are compared first.
-  const last = length - 1;
-  const lastByte = length === 0 ? 0 : buf[start + last];
   let entry = packStart(a, record);
   while (entry < end) {
     const mark = u8[entry];
-    if (mark === short) {
-      const at = entry + (mark < LONG ? 1 : LONG_HEADER_BYTES);
-      if (mark < LONG || a.view.getUint32(entry + 1, true) === length) {
-        if (length === 0) return entry;
-        if (u8[at + last] === lastByte) {
-          let i = 0;
-          while (i < last && u8[at + i] === buf[start + i]) i++;
-          if (i === last) return entry;
-        }
-      }
+    if (mark === length) {
+      // Elements of a collection tend to begin alike, so they are compared from their ends.
+      let i = length;
+      while (i > 0 && u8[entry + i] === buf[start + i - 1]) i--;
+      if (i === 0) return entry;
     }
     entry = mark < LONG ? entry + 1 + mark : nextEntry(a, entry);
+    if (!pairs) continue;
+    const valueMark = u8[entry];
+    entry = valueMark < LONG ? entry + 1 + valueMark : nextEntry(a, entry);
+  }
+  return 0;
+}
+
+/** `packFind` for bytes with a long header. */
+function findLong(a: Arena, record: Offset, pairs: boolean, buf: Uint8Array, start: number, length: number): Offset {
+  const u8 = a.u8;
+  const end = packEnd(a, record);
+  for (let entry = packStart(a, record); entry < end; ) {
+    if (u8[entry] === LONG && entryLength(a, entry) === length) {
+      const at = entry + LONG_HEADER_BYTES;
+      let i = 0;
+      while (i < length && u8[at + i] === buf[start + i]) i++;
+      if (i === length) return entry;
+    }
+    entry = nextEntry(a, entry);
     if (pairs) entry = nextEntry(a, entry);
   }
   return 0;

@@ -43,16 +43,12 @@ export function membersOf(engine: TestEngine, key: string): Map<string, string> 
   const walk = new MemberWalk();
   for (walk.start(a, record); walk.next(a); ) {
     const name = textOf(walk.buf, walk.at, walk.length);
-    expect(members.has(name)).toBe(false);
+    if (members.has(name)) throw new Error(`${key} has ${name} twice`);
     members.set(name, ofHash ? textOf(a.u8, walk.valueAt, walk.valueLength) : '');
     const bytes = Buffer.from(name, 'latin1');
-    if (ofHash) {
-      expect(hashFind(a, record, bytes, 0, bytes.length)).toBe(true);
-      expect(textOf(a.u8, value.start, value.length)).toBe(members.get(name));
-    } else {
-      expect(setHas(a, record, bytes, 0, bytes.length)).toBe(true);
-      expect(setHasReached(a, record, walk)).toBe(true);
-    }
+    const found = ofHash ? hashFind(a, record, bytes, 0, bytes.length) : setHas(a, record, bytes, 0, bytes.length);
+    if (!found || !(ofHash || setHasReached(a, record, walk))) throw new Error(`${key}: ${name} is not found`);
+    if (ofHash && textOf(a.u8, value.start, value.length) !== members.get(name)) throw new Error(`${key}: ${name}`);
   }
   expect(ofHash ? hashSize(a, record) : setSize(a, record)).toBe(members.size);
   return members;
