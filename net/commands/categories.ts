@@ -16,6 +16,7 @@ const OF_GROUP: Record<string, string> = {
   hash: 'hash',
   stream: 'stream',
   bitmap: 'bitmap',
+  geo: 'geo',
   connection: 'connection',
 };
 

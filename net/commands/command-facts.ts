@@ -13,7 +13,8 @@
 export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   [
     '1 RO access',
-    'bitcount bitfield_ro bitpos expiretime get getbit getrange hget hgetall hkeys hmget hrandfield hscan hvals lindex ' +
+    'bitcount bitfield_ro bitpos expiretime geodist geohash geopos georadius_ro georadiusbymember_ro geosearch get ' +
+      'getbit getrange hget hgetall hkeys hmget hrandfield hscan hvals lindex ' +
       'lpos lrange pexpiretime pttl smembers smismember srandmember sscan substr ttl xrange xrevrange zcount zlexcount ' +
       'zmscore zrandmember zrange zrangebylex zrangebyscore zrank zrevrange zrevrangebylex zrevrangebyscore zrevrank ' +
       'zscan zscore',
@@ -22,14 +23,11 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ['1 OW insert', 'setnx'],
   ['1 OW update', 'psetex setex'],
   ['1 RW access delete', 'getdel lpop rpop spop zpopmax zpopmin'],
-  [
-    '1 RW access update',
-    'decr decrby getex getset hincrby hincrbyfloat incr incrby incrbyfloat move setbit zincrby',
-  ],
+  ['1 RW access update', 'decr decrby getex getset hincrby hincrbyfloat incr incrby incrbyfloat move setbit zincrby'],
   ['1 RW access update variable_flags', 'bitfield set'],
   ['1 RW delete', 'hdel lrem ltrim srem xdel xtrim zrem zremrangebylex zremrangebyrank zremrangebyscore'],
   ['1 RW insert', 'append hsetnx linsert lpush lpushx rpush rpushx sadd'],
-  ['1 RW update', 'expire expireat hmset hset lset persist pexpire pexpireat setrange xadd xsetid zadd'],
+  ['1 RW update', 'expire expireat geoadd hmset hset lset persist pexpire pexpireat setrange xadd xsetid zadd'],
   ['1..1 RO access', 'lcs'],
   ['1..-1 RM delete', 'del unlink'],
   ['1..-1 RO', 'exists touch'],
@@ -40,7 +38,9 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ['1# RW access delete', 'lmpop zmpop'],
   ['2 RO', 'memory|usage object|encoding object|freq object|idletime object|refcount'],
   ['2 RO access', 'xinfo|consumers xinfo|groups xinfo|stream'],
-  ['1 OW update | 2 RO access', 'zrangestore'],
+  ['1 OW update | 2 RO access', 'geosearchstore zrangestore'],
+  ['1 RO access | STORE>6 OW update | STOREDIST>6 OW update', 'georadius'],
+  ['1 RO access | STORE>5 OW update | STOREDIST>5 OW update', 'georadiusbymember'],
   ['1 OW update | 2# RO access', 'zdiffstore zinterstore zunionstore'],
   ['1 OW update | 2..-1 RO access', 'sdiffstore sunionstore'],
   ['1 RW update | 2..-1 RO access', 'sinterstore'],

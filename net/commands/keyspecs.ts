@@ -18,7 +18,8 @@ export interface KeyUse {
   flags: readonly string[];
 }
 
-const PLACE = /^(?:(?<keyword>[A-Z]+)>)?(?<index>\d+)(?:(?<count>#)|\.\.(?<last>-?\d+)(?:\/(?<step>\d+))?(?:\/(?<limit>\d+))?)?$/;
+const PLACE =
+  /^(?:(?<keyword>[A-Z]+)>)?(?<index>\d+)(?:(?<count>#)|\.\.(?<last>-?\d+)(?:\/(?<step>\d+))?(?:\/(?<limit>\d+))?)?$/;
 
 function parseRule(text: string): KeySpec {
   const [place, ...flags] = text.split(' ');
@@ -28,7 +29,8 @@ function parseRule(text: string): KeySpec {
   const index = Number(parts.index);
   return {
     flags,
-    begin: parts.keyword === undefined ? { type: 'index', index } : { type: 'keyword', keyword: parts.keyword, from: index },
+    begin:
+      parts.keyword === undefined ? { type: 'index', index } : { type: 'keyword', keyword: parts.keyword, from: index },
     find:
       parts.count !== undefined
         ? { type: 'keynum' }
@@ -57,10 +59,12 @@ export function writeKeySpecs(reply: Reply, name: string): void {
     for (const flag of flags) reply.simple(flag);
     reply.bulkString('begin_search');
     if (begin.type === 'index') writeSearch(reply, begin.type, { index: begin.index });
-    else if (begin.type === 'keyword') writeSearch(reply, begin.type, { keyword: begin.keyword, startfrom: begin.from });
+    else if (begin.type === 'keyword')
+      writeSearch(reply, begin.type, { keyword: begin.keyword, startfrom: begin.from });
     else writeSearch(reply, begin.type, {});
     reply.bulkString('find_keys');
-    if (find.type === 'range') writeSearch(reply, find.type, { lastkey: find.last, keystep: find.step, limit: find.limit });
+    if (find.type === 'range')
+      writeSearch(reply, find.type, { lastkey: find.last, keystep: find.step, limit: find.limit });
     else if (find.type === 'keynum') writeSearch(reply, find.type, { keynumidx: 0, firstkey: 1, keystep: 1 });
     else writeSearch(reply, find.type, {});
   }
@@ -84,25 +88,31 @@ export function mayHaveKeys(row: CommandRow): boolean {
   return row.firstKey > 0 || keySpecsOf(row.name).length > 0;
 }
 
-/** The key arguments of a request and what the command does to them; undefined when the arguments are malformed. */
+/**
+ * The key arguments of a request and what the command does to them; undefined when the arguments are malformed. The
+ * rules say where keys are, as they do for clients; what one of them cannot tell, the row knows.
+ */
 export function keysOf(row: CommandRow, request: Request): KeyUse[] | undefined {
-  const keys: number[] = [];
-  if (row.keys !== undefined) {
-    if (!row.keys(request, keys) || keys.some((argument) => argument >= request.argc)) return undefined;
-  } else {
-    const last = row.lastKey < 0 ? request.argc + row.lastKey : row.lastKey;
-    for (let i = row.firstKey; i <= last; i += row.keyStep) keys.push(i);
-  }
   const specs = keySpecsOf(row.name);
+  const found = specs.map((spec) => argumentsOf(spec, request));
+  const flagsFor = variable(row, request);
   const used = new Map<number, readonly string[]>();
-  for (const spec of specs) for (const argument of argumentsOf(spec, request)) used.set(argument, spec.flags);
+  specs.forEach((spec, i) => {
+    for (const argument of found[i] ?? []) used.set(argument, flagsFor ?? spec.flags);
+  });
+  if (specs.length > 0 && found.every((keys) => keys !== undefined))
+    return [...used].map(([argument, flags]) => ({ argument, flags }));
+  const keys: number[] = [];
+  if (row.keys === undefined || !row.keys(request, keys)) return undefined;
+  if (keys.some((argument) => argument >= request.argc)) return undefined;
   // What no rule finds is what the last, vague one is about (SORT's STORE).
   const otherwise = specs.at(-1)?.flags ?? [];
-  return keys.map((argument) => ({ argument, flags: variable(row, request) ?? used.get(argument) ?? otherwise }));
+  return keys.map((argument) => ({ argument, flags: used.get(argument) ?? otherwise }));
 }
 
-function argumentsOf({ begin, find }: KeySpec, request: Request): number[] {
-  if (begin.type === 'unknown' || find.type === 'unknown') return [];
+/** The arguments that a rule is about; undefined when it does not tell, or they are not there. */
+function argumentsOf({ begin, find }: KeySpec, request: Request): number[] | undefined {
+  if (begin.type === 'unknown' || find.type === 'unknown') return undefined;
   let first = begin.type === 'index' ? begin.index : begin.from;
   if (begin.type === 'keyword') {
     while (first < request.argc && !request.is(first, begin.keyword)) first++;
@@ -111,7 +121,7 @@ function argumentsOf({ begin, find }: KeySpec, request: Request): number[] {
   let last = first;
   let step = 1;
   if (find.type === 'keynum') {
-    if (!request.long(first)) return [];
+    if (first >= request.argc || !request.long(first) || request.num < 0) return undefined;
     last = first + request.num;
     first++;
   } else {
@@ -120,8 +130,9 @@ function argumentsOf({ begin, find }: KeySpec, request: Request): number[] {
     else if (find.limit <= 1) last = request.argc + find.last;
     else last = first + Math.floor((request.argc - first) / find.limit) + find.last;
   }
+  if (last >= request.argc || last < first) return undefined;
   const found: number[] = [];
-  for (let i = first; i <= last && i < request.argc; i += step) found.push(i);
+  for (let i = first; i <= last; i += step) found.push(i);
   return found;
 }
 
@@ -131,11 +142,18 @@ function variable(row: CommandRow, request: Request): readonly string[] | undefi
     for (let i = 3; i < request.argc; i++) if (request.is(i, 'GET')) return ['RW', 'access', 'update'];
     return ['OW', 'update'];
   }
-  if (row.name === 'bitfield') {
-    for (let i = 2; i < request.argc; i++) {
-      if (request.is(i, 'SET') || request.is(i, 'INCRBY')) return ['RW', 'access', 'update'];
-    }
-    return ['RO', 'access'];
-  }
+  if (row.name === 'bitfield') return bitfieldReadsOnly(request) ? ['RO', 'access'] : ['RW', 'access', 'update'];
   return undefined;
+}
+
+/** Whether a BITFIELD has only GET and OVERFLOW; what is malformed counts as a write. */
+function bitfieldReadsOnly(request: Request): boolean {
+  let i = 2;
+  while (i < request.argc) {
+    const left = request.argc - i - 1;
+    if (request.is(i, 'GET') && left >= 2) i += 3;
+    else if (request.is(i, 'OVERFLOW') && left >= 1) i += 2;
+    else return false;
+  }
+  return true;
 }
