@@ -7,10 +7,12 @@ import type { Arg } from '../engine.ts';
 import type { Comparison } from '../replies.ts';
 import { bitmapCommand } from './bitmap.ts';
 import { GENERIC_KEYS, GENERIC_UNORDERED, genericCommand } from './generic.ts';
+import { geoCommand } from './geo.ts';
 import { HASH_KEYS, HASH_UNORDERED, HASH_UNORDERED_PAIRS, hashCommand } from './hash.ts';
 import { LIST_KEYS, listCommand } from './list.ts';
 import { SET_KEYS, SET_UNORDERED, setCommand } from './set.ts';
 import { sortCommand } from './sort.ts';
+import { STREAM_KEYS, streamCommand } from './stream.ts';
 import { pick, STRING_KEYS, stringCommand } from './string.ts';
 import { ZSET_UNORDERED, zsetCommand } from './zset.ts';
 
@@ -24,6 +26,8 @@ export const GENERATORS: Record<string, Generator> = {
   hash: hashCommand,
   set: setCommand,
   zset: zsetCommand,
+  stream: streamCommand,
+  geo: geoCommand,
   sort: sortCommand,
 };
 const ALL = Object.values(GENERATORS);
@@ -44,6 +48,7 @@ const SHARED_KEYS = [
     ...LIST_KEYS,
     ...HASH_KEYS,
     ...SET_KEYS,
+    ...STREAM_KEYS,
     'z1',
     'z2',
     '{z}4',
@@ -57,9 +62,13 @@ const LEX_KEYS = ['lex1', '{z}lex2'];
 export function anyCommand(r: Random): Arg[] {
   for (;;) {
     const command = pick(r, ALL)(r);
-    const exchanged = r.below(12) === 0 ? withOtherKey(r, command) : command;
+    const exchanged = r.below(12) === 0 && !isGeo(command) ? withOtherKey(r, command) : command;
     if (isDetermined(exchanged)) return exchanged;
   }
+}
+
+function isGeo(command: readonly Arg[]): boolean {
+  return /^geo/i.test(String(command[0]));
 }
 
 /** The same with another key in its first key's place. */
@@ -75,6 +84,8 @@ function withOtherKey(r: Random, command: Arg[]): Arg[] {
 function isDetermined(command: Arg[]): boolean {
   const words = command.map((arg) => String(arg).toLowerCase());
   if (words.some((word) => word.endsWith('lex'))) return command.some((arg) => LEX_KEYS.includes(String(arg)));
+  // Other scores than those of places give equal distances.
+  if (isGeo(command) && (words.includes('other') || words.includes('nokey'))) return false;
   if (words.length === 2 && /^(spop|.randmember|hrandfield)$/.test(words[0])) return false;
   if (!words[0].startsWith('sort')) return true;
   if (words.includes('alpha') && (words.includes('by') || !words.includes('store'))) return false;
