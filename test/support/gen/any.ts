@@ -92,10 +92,19 @@ function isDetermined(command: Arg[]): boolean {
   return words.every((word, i) => word !== 'by' || words[i + 1]?.includes('*'));
 }
 
-/** SORT makes a sorted set a skiplist in Redis, though it only reads it; here it stays as it is. */
+/**
+ * SORT makes a sorted set a skiplist in Redis, though it only reads it, and a skiplist can hold a score of -0, which a
+ * listpack cannot. Here it stays as it is.
+ */
 function sameButForSort(command: readonly Arg[], ours: string, theirs: string): boolean {
+  const name = String(command[0]).toLowerCase();
   const encodings = ['$8\r\nlistpack\r\n', '$8\r\nskiplist\r\n'];
-  return /^object$/i.test(String(command[0])) && encodings.includes(ours) && encodings.includes(theirs);
+  if (name === 'object') return encodings.includes(ours) && encodings.includes(theirs);
+  return name.startsWith('z') && withoutNegativeZero(ours) === withoutNegativeZero(theirs);
+}
+
+function withoutNegativeZero(reply: string): string {
+  return reply.replaceAll('$2\r\n-0\r\n', '$1\r\n0\r\n').replaceAll(',-0\r\n', ',0\r\n');
 }
 
 /**
