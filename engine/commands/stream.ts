@@ -77,7 +77,7 @@ function xadd(c: Call): void {
   const last = record === 0 ? 0 : lastIdWord(valueWord(a, record));
   if (compareIds(words, last, highest, 0) === 0) return c.reply.error(ERR.STREAM_EXHAUSTED);
   if (!isGiven) {
-    nextId(newId, 0, words, last, c.nowMs);
+    nextId(newId, 0, words, last, c);
   } else {
     copyId(newId, 0, addId, 0);
     if (addIdForm === ID_AUTO_SEQUENCE && newId[0] === words[last] && newId[1] === words[last + 1]) {
@@ -91,7 +91,10 @@ function xadd(c: Call): void {
   if (stringBytes(c, first) > MAX_ENTRY_BYTES) return c.reply.error(ERR.STREAM_TOO_LARGE);
   const { f64 } = c.settings;
   const root = record === 0 ? streamCreate(a) : valueWord(a, record);
-  streamAppend(a, root, c, first, newId, 0, f64[NODE_MAX_BYTES], f64[NODE_MAX_ENTRIES]);
+  // As small integers, which a call can pass without an object for each.
+  const maxBytes = Math.min(f64[NODE_MAX_BYTES], MAX_ENTRY_BYTES) | 0;
+  const maxEntries = Math.min(f64[NODE_MAX_ENTRIES], MAX_ENTRY_BYTES) | 0;
+  streamAppend(a, root, c, first, newId, 0, maxBytes, maxEntries);
   if (record === 0) {
     const made = createRecord(c, 1, TYPE_STREAM, 0);
     setRecordEncoding(a, made, ENC_ROOT);

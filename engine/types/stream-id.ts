@@ -64,10 +64,19 @@ export function decrementId(id: Uint32Array, i: number): boolean {
   return false;
 }
 
-/** The id that `*` stands for: of the time `nowMs`, or the one after `last` when the clock is not ahead of it. */
-export function nextId(to: Uint32Array, i: number, last: Uint32Array, j: number, nowMs: number): void {
-  to[i] = nowMs / WORD;
-  to[i + 1] = nowMs;
+/**
+ * The id that `*` stands for: of the time in `clock`, or the one after `last` when the clock is not ahead of it. (The clock
+ * comes in an object since a number of its size would be made one, per call.)
+ */
+export function nextId(
+  to: Uint32Array,
+  i: number,
+  last: Uint32Array,
+  j: number,
+  clock: { readonly nowMs: number },
+): void {
+  to[i] = clock.nowMs / WORD;
+  to[i + 1] = clock.nowMs;
   to[i + 2] = 0;
   to[i + 3] = 0;
   if (to[i] > last[j] || (to[i] === last[j] && to[i + 1] > last[j + 1])) return;
@@ -155,19 +164,19 @@ const text = new Uint8Array(41);
 
 /** Writes the id as a bulk string. */
 export function replyId(reply: Reply, id: Uint32Array, i: number): void {
-  let end = writeUnsigned(0, id[i], id[i + 1]);
+  let end = writeUnsigned(0, id, i);
   text[end++] = DASH;
-  end = writeUnsigned(end, id[i + 2], id[i + 3]);
+  end = writeUnsigned(end, id, i + 2);
   reply.bulk(text, 0, end);
 }
 
 const BILLION = 1e9;
 const SAFE_UPPER = 1 << 21;
 
-/** Writes a 64-bit number's digits at `at` of `text`; returns where they end. */
-function writeUnsigned(at: number, upper: number, lower: number): number {
-  if (upper >= SAFE_UPPER) return writeLarge(at, upper, lower);
-  const value = upper * WORD + lower;
+/** Writes the digits of the 64-bit number in two words at `at` of `text`; returns where they end. */
+function writeUnsigned(at: number, words: Uint32Array, i: number): number {
+  if (words[i] >= SAFE_UPPER) return writeLarge(at, words[i], words[i + 1]);
+  const value = words[i] * WORD + words[i + 1];
   if (value < BILLION) return writeDigits(at, value | 0, digitsIn(value | 0));
   const billions = Math.floor(value / BILLION) | 0;
   const middle = writeDigits(at, billions, digitsIn(billions));
