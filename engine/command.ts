@@ -101,6 +101,8 @@ export class TableRow implements CommandRow {
 }
 
 const TABLE_SLOTS = 2048;
+/** The bytes of a little-endian word that a name of so many letters fills. */
+const WORD_MASKS = Int32Array.of(0, 0xff, 0xffff, 0xffffff, -1);
 
 /** The command table: rows by id, and a case-blind lookup by the bytes of a name that makes no string. */
 export class CommandTable {
@@ -108,8 +110,10 @@ export class CommandTable {
   readonly rows: TableRow[] = [];
   private readonly slots = new Int16Array(TABLE_SLOTS).fill(-1);
   private readonly names: Uint8Array[] = [];
-  /** The row last found; -1 at first. */
-  private last = -1;
+  /** The row last found by a name of up to four letters, the name as a word in lower case, and its length (0 = none). */
+  private last = 0;
+  private lastWord = 0;
+  private lastLength = 0;
 
   constructor(rows: readonly CommandRow[]) {
     for (const row of rows) this.add(row);
@@ -141,8 +145,19 @@ export class CommandTable {
    * command or subcommand; `unknownCommand` says which.
    */
   resolve(request: Request): TableRow | undefined {
-    const row = this.find(request.buf, request.off[0], request.len[0]);
-    if (row?.subcommands === undefined || request.argc < 2) return row;
+    const start = request.off[0];
+    const length = request.len[0];
+    // A pipeline is mostly one short command over and over: its name is compared as one word.
+    if (length === this.lastLength && start + 4 <= request.buf.length) {
+      const word = (request.view.getInt32(start, true) | 0x20202020) & WORD_MASKS[length];
+      if (word === this.lastWord) return this.rows[this.last];
+    }
+    const row = this.find(request.buf, start, length);
+    if (row?.subcommands === undefined) {
+      if (row !== undefined) this.remember(row, length);
+      return row;
+    }
+    if (request.argc < 2) return row;
     for (const sub of row.subcommands) {
       if (request.is(1, sub.name.slice(row.name.length + 1).toUpperCase())) return sub;
     }
@@ -155,19 +170,25 @@ export class CommandTable {
     return this.rows.find((row) => row.name === wanted);
   }
 
+  private remember(row: TableRow, length: number): void {
+    if (length > 4) return;
+    const name = this.names[row.id];
+    let word = 0;
+    for (let i = 0; i < length; i++) word |= name[i] << (i * 8);
+    // The shortcut tells letters only: a name with anything else in it must not be taken for one without.
+    if (!/^[a-z]+$/.test(row.name)) return;
+    this.last = row.id;
+    this.lastWord = word;
+    this.lastLength = length;
+  }
+
   /** The row named by `length` bytes at `start`, in any case; undefined when there is none. About 10 ns. */
   find(buf: Uint8Array, start: number, length: number): TableRow | undefined {
-    // A pipeline is mostly the same command over and over: its name is compared before any is hashed.
-    const last = this.last;
-    if (last >= 0 && sameName(this.names[last], buf, start, length)) return this.rows[last];
     let slot = nameHash(buf, start, length);
     for (;;) {
       const id = this.slots[slot];
       if (id < 0) return undefined;
-      if (sameName(this.names[id], buf, start, length)) {
-        this.last = id;
-        return this.rows[id];
-      }
+      if (sameName(this.names[id], buf, start, length)) return this.rows[id];
       slot = (slot + 1) & (TABLE_SLOTS - 1);
     }
   }

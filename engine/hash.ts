@@ -63,7 +63,7 @@ function slotOfTagged(buf: Uint8Array, start: number, from: number, end: number)
 }
 
 /**
- * HalfSipHash-1-3 with a 64-bit key (Aumasson and Bernstein, "SipHash", 2012; the 32-bit variant of the reference
+ * HalfSipHash-1-2 with a 64-bit key (Aumasson and Bernstein, "SipHash", 2012; the 32-bit variant of the reference
  * code): a client that does not know the seed cannot choose keys that collide. Returns a signed 32-bit number,
  * which a call can return without boxing it.
  */
@@ -145,13 +145,13 @@ export function hashKey(seed0: number, seed1: number, view: DataView, start: num
   return finish(v0, v1, v2, v3, last);
 }
 
-/** The last word's round and the three rounds of finalization. */
+/** The last word's round and the two rounds of finalization: as many as Redis takes of SipHash. */
 function finish(from0: number, from1: number, from2: number, from3: number, last: number): number {
   let v0 = from0;
   let v1 = from1;
   let v2 = from2;
   let v3 = from3 ^ last;
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 3; round++) {
     v0 = (v0 + v1) | 0;
     v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
     v0 = (v0 << 16) | (v0 >>> 16);

@@ -35,6 +35,12 @@ const MIN_ARG_BYTES = 6;
 /** An array of argument positions longer than this is not kept for the next cut request. */
 const KEPT_POSITIONS = 2048;
 
+/** Four bytes as a little-endian word: `$`, a digit (masked), CR, LF; and `$`, two digits (masked), CR. */
+const ONE_DIGIT = 0x0a0d0024;
+const ONE_DIGIT_MASK = 0xffff00ff | 0;
+const TWO_DIGITS = 0x0d000024;
+const TWO_DIGITS_MASK = 0xff0000ff | 0;
+
 const CR = 13;
 const LF = 10;
 const SPACE = 32;
@@ -109,10 +115,34 @@ export class Parser {
       return this.careful(request, buf, start, end);
     }
     if (count > request.off.length) request.reserveArgs(count);
+    request.buf = buf;
+    const view = request.view;
     const off = request.off;
     const len = request.len;
     for (let i = 0; i < count; i++) {
-      if (at + 3 >= end || buf[at] !== DOLLAR) return this.careful(request, buf, start, end);
+      if (at + 3 >= end) return this.careful(request, buf, start, end);
+      // Lengths of one or two digits are recognized in one word: `$3 CR LF` and `$16 CR`.
+      const word = view.getInt32(at, true);
+      if ((word & ONE_DIGIT_MASK) === ONE_DIGIT) {
+        const length = ((word >>> 8) & 255) - 48;
+        if (length >= 0 && length <= 9) {
+          off[i] = at + 4;
+          len[i] = length;
+          at += length + 6;
+          continue;
+        }
+      } else if ((word & TWO_DIGITS_MASK) === TWO_DIGITS) {
+        const tens = ((word >>> 8) & 255) - 48;
+        const ones = ((word >>> 16) & 255) - 48;
+        if (tens >= 1 && tens <= 9 && ones >= 0 && ones <= 9) {
+          const length = tens * 10 + ones;
+          off[i] = at + 5;
+          len[i] = length;
+          at += length + 7;
+          continue;
+        }
+      }
+      if (buf[at] !== DOLLAR) return this.careful(request, buf, start, end);
       const digitsFrom = ++at;
       let length = buf[at] - 48;
       if (length < 0 || length > 9) return this.careful(request, buf, start, end);
@@ -133,7 +163,6 @@ export class Parser {
       at += length + 4;
     }
     if (at > end) return this.careful(request, buf, start, end);
-    request.buf = buf;
     request.argc = count;
     return at;
   }
