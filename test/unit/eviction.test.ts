@@ -74,7 +74,8 @@ describe('every policy', () => {
       const cache = new Cache(policy, limit);
       const random = new Random(5);
       let refused = 0;
-      for (let i = 0; i < 30_000; i++) {
+      let most = 0;
+      for (let i = 0; i < 20_000; i++) {
         if (i % 50 === 0) cache.pass(20);
         const key = `key:${random.below(40_000)}`;
         const value = 'x'.repeat(random.below(400));
@@ -83,11 +84,12 @@ describe('every policy', () => {
             ? cache.write('set', key, value, 'ex', 1000 + random.below(1000))
             : cache.write('set', key, value);
         if (!ok) refused++;
-        // One command's worth: a record, a bucket or a segment of them with its bounds.
-        expect(cache.sum(COUNTER_USED_BYTES)).toBeLessThan(limit + 32 * 1024);
+        most = Math.max(most, cache.sum(COUNTER_USED_BYTES));
         if (random.below(2) === 0) cache.get(`key:${random.below(40_000)}`);
       }
       cache.engine.verify();
+      // One command's worth: a record, a bucket or a segment of them with its bounds.
+      expect(most).toBeLessThan(limit + 32 * 1024);
       if (policy.startsWith('allkeys')) expect(refused).toBe(0);
       if (policy === 'noeviction') expect(refused).toBeGreaterThan(1000);
       else expect(cache.sum(COUNTER_EVICTED)).toBeGreaterThan(1000);
