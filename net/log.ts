@@ -18,7 +18,14 @@ export class Logger {
     if (ORDER.indexOf(level) < ORDER.indexOf(this.level)) return;
     const line = `${process.pid}:M ${timestamp(new Date())} ${MARKS[level]} ${text}\n`;
     if (this.file === '') process.stdout.write(line);
-    else appendFileSync(this.file, line);
+    else this.append(line);
+  }
+
+  /** A full disk is no reason to stop serving. */
+  private append(line: string): void {
+    try {
+      appendFileSync(this.file, line);
+    } catch {}
   }
 }
 

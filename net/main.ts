@@ -1,64 +1,121 @@
 #!/usr/bin/env node
 /** The executable: reads the command line, puts a node together, serves until it is told to stop. */
-import './inlining.ts';
-import { readFileSync } from 'node:fs';
-import { Config, ConfigError, helpText } from './config.ts';
+import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { REDIS_VERSION } from './commands/connection.ts';
+import { type Action, Config, ConfigError, helpText } from './config.ts';
+import { systemMessage } from './config-file.ts';
+import { boundMaxClients } from './filelimit.ts';
+import { humanBytes } from './info/format.ts';
 import { Logger } from './log.ts';
 import { Node } from './node.ts';
+import { VERSION } from './version.ts';
 
-function version(): string {
-  // From source the package file is one folder up, from the build two.
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      return JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')).version;
-    } catch {}
-  }
-  return 'unknown';
-}
-
+/** One line on standard error, and the end. */
 function fail(message: string): never {
-  process.stderr.write(`millrace: ${message}\n`);
+  process.stderr.write(`millrace: ${message.split('\n', 1)[0]}\n`);
   process.exit(1);
 }
 
-async function main(): Promise<void> {
-  const config = new Config();
-  let action: string;
+function readCommandLine(config: Config): Action {
   try {
-    action = config.parseArgs(process.argv.slice(2));
+    return config.parseArgs(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     fail(error.message);
   }
+}
+
+/** With its parents. (Node's own `recursive` never comes back where a file system lets nobody make directories.) */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path);
+}
+
+/** Goes to the working directory, made if need be, as all other paths count from there; opens the log. */
+function enterDirectory(config: Config): Logger {
+  const dir = config.get('dir');
+  try {
+    makeDirectory(dir);
+    process.chdir(dir);
+  } catch (error) {
+    fail(`cannot use the directory '${dir}': ${systemMessage(error)}`);
+  }
+  const file = config.get('logfile');
+  try {
+    if (file !== '') appendFileSync(file, '');
+  } catch (error) {
+    fail(`cannot write the log file '${file}': ${systemMessage(error)}`);
+  }
+  return new Logger(file);
+}
+
+/** What an operator should know before it hurts. */
+function warn(config: Config, log: Logger): void {
+  const isLocal = (address: string): boolean => /^-?(127\.|::1$|localhost$)/.test(address);
+  const outside = config.get('bind').filter((address) => !isLocal(address));
+  if (outside.length > 0 && config.get('requirepass') === '') {
+    log.write('warning', `No password is set and other machines may connect (bind ${outside.join(' ')}): set requirepass`);
+  }
+  const capacity = config.get('shards') * config.get('arena-size');
+  if (config.get('maxmemory') > capacity) {
+    const most = `${config.get('shards')} shards of ${humanBytes(config.get('arena-size'))}`;
+    log.write('warning', `maxmemory is more than ${most} can hold: raise shards or arena-size`);
+  }
+  const cores = availableParallelism();
+  if (config.get('workers') > cores) {
+    log.write('warning', `${config.get('workers')} workers on ${cores} processors: threads will wait for each other`);
+  }
+}
+
+function announce(config: Config, log: Logger): void {
+  const limit = config.get('maxmemory');
+  const memory = limit === 0 ? 'no maxmemory' : `maxmemory ${humanBytes(limit)} (${config.get('maxmemory-policy')})`;
+  const workers = config.get('workers') === 1 ? '1 worker' : `${config.get('workers')} workers`;
+  log.write(
+    'notice',
+    `Millrace ${VERSION}, commands of Redis ${REDIS_VERSION}, Node ${process.versions.node}, pid ${process.pid}`,
+  );
+  log.write('notice', config.file === '' ? 'No configuration file: defaults and flags' : `Configuration: ${config.file}`);
+  log.write('notice', `${config.get('shards')} shards, ${workers}, dispatch ${config.get('dispatch')}, ${memory}`);
+}
+
+async function main(): Promise<void> {
+  const config = new Config();
+  const action = readCommandLine(config);
   if (action === 'help') {
-    process.stdout.write(helpText());
+    process.stdout.write(`Millrace ${VERSION}: a cache that speaks Redis's protocol\n\n${helpText()}`);
     return;
   }
   if (action === 'version') {
-    process.stdout.write(`millrace ${version()} (node ${process.versions.node})\n`);
+    process.stdout.write(`millrace ${VERSION} (node ${process.versions.node})\n`);
     return;
   }
-  const log = new Logger(config.get('logfile'));
-  const node = new Node(config, log, (message) => {
-    log.write('warning', message);
+  const log = enterDirectory(config);
+  log.level = config.get('loglevel');
+  const die = (message: string): never => {
+    log.write('warning', `Fatal: ${message}`);
     fail(message);
-  });
+  };
+  process.on('uncaughtException', (error) => die(error.stack ?? String(error)));
+  // Whoever read our output has gone away; that is no reason to stop.
+  process.stdout.on('error', () => {});
+  announce(config, log);
+  boundMaxClients(config, log);
+  warn(config, log);
+
+  const node = new Node(config, log, die);
   try {
     await node.listen();
   } catch (error) {
-    fail(`cannot listen: ${(error as Error).message}`);
+    fail(`cannot listen: ${(error as Error).message.replace(/^listen E\w+: /, '')}`);
   }
-  log.write(
-    'notice',
-    `Ready to accept connections: port ${config.get('port')}, ${config.get('shards')} shards, ${node.workers.count} workers, dispatch ${config.get('dispatch')}`,
-  );
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      log.write('warning', `Received ${signal}, shutting down`);
-      node.close();
-      process.exit(0);
-    });
-  }
+  const port = config.get('port');
+  const where = port === 0 ? 'nowhere (port 0)' : `port ${port} of ${config.get('bind').join(' ')}`;
+  log.write('notice', `Ready to accept connections: ${where}`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => node.shutdown(`Received ${signal}`));
 }
 
 await main();
