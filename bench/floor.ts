@@ -1,0 +1,24 @@
+/**
+ * What node:net leaves to be won: a server that reads and writes as ours does, parses nothing, and answers each read with
+ * as many constant replies as a pipeline has requests. redis-benchmark against it shows the ceiling for any server on
+ * Node on this machine: `node bench/floor.ts PORT PIPELINE`, then `redis-benchmark -p PORT -P PIPELINE -t get -n 1000000 -q`.
+ */
+import net from 'node:net';
+import { DirectWriter } from '../net/directwrite.ts';
+import { readShared } from '../net/onread.ts';
+
+const port = Number(process.argv[2] ?? 6390);
+const pipeline = Number(process.argv[3] ?? 16);
+const reply = Uint8Array.from(Buffer.from('+OK\r\n'.repeat(pipeline)));
+const writer = DirectWriter.create();
+const shared = new Uint8Array(64 * 1024);
+
+const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (accepted) => {
+  const socket = readShared(accepted, shared, () => {
+    const handle = DirectWriter.handleOf(socket);
+    if (writer !== undefined && handle !== undefined) writer.write(handle, reply, 0, reply.length, () => {});
+    else socket.write(reply);
+  });
+  socket.on('error', () => {});
+});
+server.listen(port, '127.0.0.1');
