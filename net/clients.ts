@@ -37,6 +37,8 @@ export class Clients {
   connectionsRejected = 0;
   netInputBytes = 0;
   netOutputBytes = 0;
+  reads = 0;
+  writes = 0;
   outputLimitDisconnections = 0;
   /** What CLIENT PAUSE holds back; the executor looks here before each command. */
   pauseMode: PauseMode = PAUSE_NONE;

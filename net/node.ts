@@ -140,6 +140,8 @@ export class Node {
     clients.connectionsRejected = 0;
     clients.netInputBytes = 0;
     clients.netOutputBytes = 0;
+    clients.reads = 0;
+    clients.writes = 0;
     clients.outputLimitDisconnections = 0;
   }
 

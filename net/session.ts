@@ -136,6 +136,7 @@ export class Session {
   /** Bytes from the client. They are the caller's again when this returns. */
   receive(buf: Uint8Array, length: number): void {
     this.clients.netInputBytes += length;
+    this.clients.reads++;
     if ((this.state & (CLOSING | DEAD)) !== 0) return;
     if (this.inputStart === this.inputEnd && (this.state & STOPPED) === 0 && this.scheduler.admits()) {
       const at = this.run(buf, 0, length);
@@ -427,6 +428,7 @@ export class Session {
     const limits = this.clients.limits;
     const waiting = transport.pendingBytes;
     this.clients.netOutputBytes += length;
+    this.clients.writes++;
     if (limits.outputHardBytes > 0 && waiting + length > limits.outputHardBytes) {
       this.clients.outputLimitReached(this);
       return true;

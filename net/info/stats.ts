@@ -55,6 +55,8 @@ export function statsSection(node: Node): string[] {
     'unexpected_error_replies:0',
     `total_error_replies:${stats.totalErrors}`,
     'dump_payload_sanitizations:0',
+    `total_reads_processed:${clients.reads}`,
+    `total_writes_processed:${clients.writes}`,
     'io_threaded_reads_processed:0',
     'io_threaded_writes_processed:0',
     'reply_buffer_shrinks:0',
