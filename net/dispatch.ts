@@ -128,6 +128,8 @@ export class Dispatcher implements Executor {
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
     call.begin(row);
     if (row.scope === SCOPE_NONE) {
+      // What the server tells or is told (INFO, CONFIG SET) comes after what its connection has asked before.
+      if (session.hasOutstanding && row.group === 'server') return this.stall(session);
       this.run(row, id);
       return DONE;
     }
