@@ -4,7 +4,7 @@
  */
 import type { Random } from '../../../engine/random.ts';
 import type { Arg } from '../engine.ts';
-import type { Comparison } from '../replies.ts';
+import { type Comparison, decode } from '../replies.ts';
 import { bitmapCommand } from './bitmap.ts';
 import { GENERIC_KEYS, GENERIC_UNORDERED, genericCommand } from './generic.ts';
 import { geoCommand } from './geo.ts';
@@ -93,14 +93,24 @@ function isDetermined(command: Arg[]): boolean {
 }
 
 /**
- * SORT makes a sorted set a skiplist in Redis, though it only reads it, and a skiplist can hold a score of -0, which a
- * listpack cannot. Here it stays as it is.
+ * SORT makes a sorted set a skiplist in Redis, though it only reads it; here it stays as it is. A skiplist can hold a
+ * score of -0, which a listpack cannot, and ZSCAN prints the two's scores differently.
  */
 function sameButForSort(command: readonly Arg[], ours: string, theirs: string): boolean {
   const name = String(command[0]).toLowerCase();
   const encodings = ['$8\r\nlistpack\r\n', '$8\r\nskiplist\r\n'];
   if (name === 'object') return encodings.includes(ours) && encodings.includes(theirs);
+  if (name === 'zscan') return plainNumbers(ours) === plainNumbers(theirs);
   return name.startsWith('z') && withoutNegativeZero(ours) === withoutNegativeZero(theirs);
+}
+
+/** All that a reply holds, in a fixed order, numbers as JavaScript prints them. */
+function plainNumbers(reply: string): string {
+  const leaves = [decode(reply)].flat(2).map((leaf) => String(leaf));
+  return leaves
+    .map((leaf) => (leaf === '' || Number.isNaN(Number(leaf)) ? leaf : String(Number(leaf) + 0)))
+    .sort()
+    .join('\n');
 }
 
 function withoutNegativeZero(reply: string): string {
