@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The executable: reads the command line, puts a node together, serves until it is told to stop. */
+import './inlining.ts';
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -57,7 +58,10 @@ function warn(config: Config, log: Logger): void {
   const isLocal = (address: string): boolean => /^-?(127\.|::1$|localhost$)/.test(address);
   const outside = config.get('bind').filter((address) => !isLocal(address));
   if (outside.length > 0 && config.get('requirepass') === '') {
-    log.write('warning', `No password is set and other machines may connect (bind ${outside.join(' ')}): set requirepass`);
+    log.write(
+      'warning',
+      `No password is set and other machines may connect (bind ${outside.join(' ')}): set requirepass`,
+    );
   }
   const capacity = config.get('shards') * config.get('arena-size');
   if (config.get('maxmemory') > capacity) {
@@ -78,7 +82,10 @@ function announce(config: Config, log: Logger): void {
     'notice',
     `Millrace ${VERSION}, commands of Redis ${REDIS_VERSION}, Node ${process.versions.node}, pid ${process.pid}`,
   );
-  log.write('notice', config.file === '' ? 'No configuration file: defaults and flags' : `Configuration: ${config.file}`);
+  log.write(
+    'notice',
+    config.file === '' ? 'No configuration file: defaults and flags' : `Configuration: ${config.file}`,
+  );
   log.write('notice', `${config.get('shards')} shards, ${workers}, dispatch ${config.get('dispatch')}, ${memory}`);
 }
 
