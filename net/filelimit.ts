@@ -29,7 +29,7 @@ export function boundMaxClients(config: Config, log: Logger): void {
     log.write(
       'warning',
       `maxclients is ${limit} instead of ${wanted}: the system allows ${limit + RESERVED_FILES} open files. ` +
-        "Raise the limit (ulimit -n) to have more connections.",
+        'Raise the limit (ulimit -n) to have more connections.',
     );
   }
   config.onChange('maxclients', (value) =>

@@ -9,8 +9,8 @@
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, FAST, SKIP_SLOWLOG } from '../engine/command.ts';
 import { excerptArguments } from '../engine/excerpt.ts';
-import type { LatencyMonitor } from './latency.ts';
 import { NAMES, OPTIONS, type Traits } from './config-options.ts';
+import type { LatencyMonitor } from './latency.ts';
 import type { Session } from './session.ts';
 import type { SlowLog } from './slowlog.ts';
 

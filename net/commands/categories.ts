@@ -3,7 +3,20 @@ import { ADMIN, BLOCKING, type CommandRow, FAST, PUBSUB, READONLY, WRITE } from 
 
 /** In the order in which Redis lists them. */
 export const CATEGORIES: readonly string[] = [
-  ...['keyspace', 'read', 'write', 'set', 'sortedset', 'list', 'hash', 'string', 'bitmap', 'hyperloglog', 'geo', 'stream'],
+  ...[
+    'keyspace',
+    'read',
+    'write',
+    'set',
+    'sortedset',
+    'list',
+    'hash',
+    'string',
+    'bitmap',
+    'hyperloglog',
+    'geo',
+    'stream',
+  ],
   ...['pubsub', 'admin', 'fast', 'slow', 'blocking', 'dangerous', 'connection', 'transaction', 'scripting'],
 ];
 

@@ -12,7 +12,16 @@ const row = rowMaker('cluster', [], SCOPE_NONE);
 const connection = rowMaker('cluster', ['connection'], SCOPE_NONE);
 
 function question(name: string, arity: number, since: string, summary: string): CommandRow {
-  return row(`cluster|${name}`, arity, STALE, NO_KEYS, since, 'O(1)', `${summary}; without a cluster an error`, disabled);
+  return row(
+    `cluster|${name}`,
+    arity,
+    STALE,
+    NO_KEYS,
+    since,
+    'O(1)',
+    `${summary}; without a cluster an error`,
+    disabled,
+  );
 }
 
 /** The subcommands by which clients learn of a cluster. Those that manage one will come with it. */

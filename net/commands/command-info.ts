@@ -56,7 +56,10 @@ function writeInfo(reply: Reply, row: CommandRow): void {
   reply.int(row.firstKey);
   reply.int(row.lastKey);
   reply.int(row.keyStep);
-  writeStatusSet(reply, categoriesOf(row).map((category) => `@${category}`));
+  writeStatusSet(
+    reply,
+    categoriesOf(row).map((category) => `@${category}`),
+  );
   const hints = tips.get(row.name)?.split(' ') ?? [];
   reply.setHeader(hints.length);
   for (const hint of hints) reply.bulkString(hint);

@@ -2,8 +2,9 @@
  * DEBUG: the little of it that tests of clients and of this server need. Refused unless `enable-debug-command` allows it,
  * as in Redis 7. Main thread, cold; OBJECT under its shard's lock.
  */
-import { usableSize } from '../../engine/alloc.ts';
+
 import { idleMs } from '../../engine/access.ts';
+import { usableSize } from '../../engine/alloc.ts';
 import type { Call } from '../../engine/call.ts';
 import { ADMIN, type CommandRow, LOADING, NOSCRIPT, SCOPE_KEYS, STALE } from '../../engine/command.ts';
 import { NO_KEYS, rowMaker } from '../../engine/commands/rows.ts';

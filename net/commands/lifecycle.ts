@@ -99,7 +99,16 @@ export function lifecycleRows(node: Node): CommandRow[] {
     plain('lolwut', -1, READONLY | FAST, NO_KEYS, '5.0.0', 'O(1)', 'Draws something, and tells the version', lolwut),
     plain('shutdown', -1, down, NO_KEYS, '1.0.0', 'O(1)', 'Ends the server', (call) => shutdown(node, call)),
     dangerous('role', 1, own | FAST, NO_KEYS, '2.8.12', 'O(1)', 'Tells the role in replication', role),
-    dangerous('lastsave', 1, LOADING | STALE | FAST, NO_KEYS, '1.0.0', 'O(1)', 'Tells the time of the last snapshot, or of the start', lastSave),
+    dangerous(
+      'lastsave',
+      1,
+      LOADING | STALE | FAST,
+      NO_KEYS,
+      '1.0.0',
+      'O(1)',
+      'Tells the time of the last snapshot, or of the start',
+      lastSave,
+    ),
     waiting('wait', 3, NOSCRIPT, NO_KEYS, '3.0.0', 'O(1)', 'Waits until replicas have the writes so far', wait),
   ];
 }

@@ -124,7 +124,9 @@ function diagnosis(node: Node, m: MemoryFigures): string {
   if (limit > 0 && m.used > limit * 0.95) {
     found.push(`Memory use is at ${percent(m.used, limit)} of maxmemory (${humanBytes(limit)}).`);
   }
-  const fullest = Math.max(...node.shards.arenas.map((arena) => arena.f64[COUNTER_USED_BYTES] / arena.buffer.byteLength));
+  const fullest = Math.max(
+    ...node.shards.arenas.map((arena) => arena.f64[COUNTER_USED_BYTES] / arena.buffer.byteLength),
+  );
   if (fullest > 0.8) {
     found.push(
       `A shard has used ${percent(fullest, 1)} of its arena. More shards, or a larger arena-size, leave more room.`,

@@ -59,8 +59,26 @@ export function slowLogRow(node: Node): CommandRow {
   const row = rowMaker('server', [], SCOPE_NONE);
   const flags = ADMIN | LOADING | STALE;
   return containerRow('slowlog', '2.2.12', 'A container for commands about slow commands', '6.2.0', HELP, [
-    row('slowlog|get', -2, flags, NO_KEYS, '2.2.12', 'O(N) where N is the number of entries returned', 'Returns slow commands', get),
+    row(
+      'slowlog|get',
+      -2,
+      flags,
+      NO_KEYS,
+      '2.2.12',
+      'O(N) where N is the number of entries returned',
+      'Returns slow commands',
+      get,
+    ),
     row('slowlog|len', 2, flags, NO_KEYS, '2.2.12', 'O(1)', 'Counts the slow commands remembered', len),
-    row('slowlog|reset', 2, flags, NO_KEYS, '2.2.12', 'O(N) where N is the number of entries', 'Forgets the slow commands', reset),
+    row(
+      'slowlog|reset',
+      2,
+      flags,
+      NO_KEYS,
+      '2.2.12',
+      'O(N) where N is the number of entries',
+      'Forgets the slow commands',
+      reset,
+    ),
   ]);
 }

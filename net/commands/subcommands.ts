@@ -21,9 +21,7 @@ export function helpHandler(container: string, lines: readonly string[]): (call:
 /** For a subcommand that exists, with an argument too many or too few. */
 export function subcommandSyntax(call: Call): void {
   const [container, name] = [call.str(0).toUpperCase(), call.str(1).slice(0, 128)];
-  call.reply.error(
-    `ERR unknown subcommand or wrong number of arguments for '${name}'. Try ${container} HELP.`,
-  );
+  call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${name}'. Try ${container} HELP.`);
 }
 
 /** The row of a command that is nothing but its subcommands, with a row for HELP added to them. */
@@ -38,7 +36,9 @@ export function containerRow(
   const row = rowMaker('server', [], SCOPE_NONE);
   const run = helpHandler(name.toUpperCase(), help);
   return {
-    ...row(name, -2, 0, NO_KEYS, since, 'Depends on subcommand.', summary, (call) => call.reply.error(wrongArity(name))),
+    ...row(name, -2, 0, NO_KEYS, since, 'Depends on subcommand.', summary, (call) =>
+      call.reply.error(wrongArity(name)),
+    ),
     subcommands: [
       ...subcommands,
       row(`${name}|help`, 2, LOADING | STALE, NO_KEYS, helpSince, 'O(1)', 'Lists the subcommands', run),

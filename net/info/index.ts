@@ -10,13 +10,7 @@ import {
   replicationSection,
   serverSection,
 } from './server.ts';
-import {
-  commandStatsSection,
-  errorStatsSection,
-  keyspaceSection,
-  latencyStatsSection,
-  statsSection,
-} from './stats.ts';
+import { commandStatsSection, errorStatsSection, keyspaceSection, latencyStatsSection, statsSection } from './stats.ts';
 
 interface Section {
   title: string;
