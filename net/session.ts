@@ -53,6 +53,8 @@ const IN_BACKLOG = 1 << 5;
 const DEAD = 1 << 6;
 /** With any of these set no request is run. */
 const STOPPED = CLOSING | OUTPUT_FULL | STALLING | IN_BACKLOG | DEAD;
+/** With any of these set, a session whose client sends no more is not closed: not yet, or not again. */
+const BUSY = STOPPED | OUTSTANDING;
 
 /** A batch's replies beyond this are written before the batch ends, to stay within the processor's cache. */
 const EARLY_WRITE_BYTES = 256 * 1024;
@@ -157,10 +159,12 @@ export class Session {
   }
 
   private closeWhenIdle(): void {
-    if (this.inputEnded && (this.state & (IN_BACKLOG | STALLING | OUTPUT_FULL | OUTSTANDING | CLOSING | DEAD)) === 0) {
-      this.state |= CLOSING;
-      this.transport.close();
-    }
+    if (!this.inputEnded || (this.state & BUSY) !== 0) return;
+    // Replies of this tick may still wait in the thread's reply buffer.
+    this.scheduler.writeReplies();
+    if ((this.state & BUSY) !== 0) return;
+    this.state |= CLOSING;
+    this.transport.close();
   }
 
   /** The scheduler's call: the session has come up in the backlog. */

@@ -14,6 +14,8 @@ export class MemoryTransport implements Transport {
   private session: Session | undefined = undefined;
 
   write(bytes: Uint8Array, start: number, length: number): number {
+    // A socket would lose it.
+    if (this.closed === 'closed') throw new Error('written after it was closed');
     this.writes.push(Buffer.from(bytes.slice(start, start + length)).toString('latin1'));
     if (!this.reads) this.pendingBytes += length;
     return this.pendingBytes;

@@ -189,6 +189,14 @@ describe('the client sends no more', () => {
     expect(transport.closed).toBe('closed');
   });
 
+  test('what came in the same turn is answered first', async () => {
+    send(session, request('SET', 'a', '1'));
+    session.ended();
+    expect(transport.output).toBe('+OK\r\n');
+    expect(transport.closed).toBe('closed');
+    await turn();
+  });
+
   test('what waits is answered first', async () => {
     executor.stall = true;
     await ask(request('SET', 'a', '1'));
