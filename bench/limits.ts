@@ -23,7 +23,7 @@ import { Settings } from '../engine/settings.ts';
 import { Shards } from '../engine/shards.ts';
 import { RawClient } from '../test/support/redis.ts';
 import getset, { BATCH } from './micro/getset.ts';
-import { onCore, LOAD_CORE, SERVER_CORE } from './proc.ts';
+import { LOAD_CORE, onCore, SERVER_CORE } from './proc.ts';
 import { machine, ownVersion, table } from './report.ts';
 
 const RESULTS = fileURLToPath(new URL('LIMITS.md', import.meta.url));
@@ -103,7 +103,9 @@ async function withNode<T>(use: (client: RawClient) => Promise<T>): Promise<T> {
 
 async function fill(client: RawClient, keys: number, prefix: string, ...options: string[]): Promise<void> {
   for (let i = 0; i < keys; i += BATCH_KEYS) {
-    await client.pipeline(Array.from({ length: BATCH_KEYS }, (_, k) => ['set', `${prefix}${i + k}`, 'value', ...options]));
+    await client.pipeline(
+      Array.from({ length: BATCH_KEYS }, (_, k) => ['set', `${prefix}${i + k}`, 'value', ...options]),
+    );
   }
 }
 
@@ -120,7 +122,11 @@ async function storm(): Promise<Row[]> {
     await client.run('set', 'live', '1');
     const reader = await RawClient.connect(PORT);
     await sleep(Math.max(0, atMs - 1000 - Date.now()));
-    const histogram = build({ lowestDiscernibleValue: 1, highestTrackableValue: 60e6, numberOfSignificantValueDigits: 3 });
+    const histogram = build({
+      lowestDiscernibleValue: 1,
+      highestTrackableValue: 60e6,
+      numberOfSignificantValueDigits: 3,
+    });
     let goneMs = 0;
     const reading = (async () => {
       for (let i = 0; goneMs === 0; i++) {
@@ -155,7 +161,9 @@ async function lag(): Promise<Row[]> {
       lags.push(Date.now() - atMs);
     }
     lags.sort((a, b) => a - b);
-    return [['expiry noticed beside 1 M live TTLs, 100 keys', `median ${lags[50]} ms, longest ${lags[99]} ms`, '100 ms']];
+    return [
+      ['expiry noticed beside 1 M live TTLs, 100 keys', `median ${lags[50]} ms, longest ${lags[99]} ms`, '100 ms'],
+    ];
   });
 }
 
@@ -163,7 +171,20 @@ async function tick(): Promise<Row[]> {
   return withNode(async (client) => {
     const load = (requests: string): Promise<void> =>
       new Promise((resolve) => {
-        const args = ['redis-benchmark', '-p', String(PORT), '-c', '500', '-P', '64', '-n', requests, '-t', 'set,get', '-q'];
+        const args = [
+          'redis-benchmark',
+          '-p',
+          String(PORT),
+          '-c',
+          '500',
+          '-P',
+          '64',
+          '-n',
+          requests,
+          '-t',
+          'set,get',
+          '-q',
+        ];
         const words = onCore(LOAD_CORE, args);
         spawn(words[0], words.slice(1), { stdio: 'ignore' }).on('exit', () => resolve());
       });

@@ -20,8 +20,21 @@ export const ALLOW_BUSY = 1 << 13;
 export const NO_MULTI = 1 << 14;
 
 export const FLAG_NAMES = [
-  'write', 'readonly', 'denyoom', 'admin', 'pubsub', 'noscript', 'blocking', 'loading', 'stale', 'skip_slowlog',
-  'fast', 'no_auth', 'movablekeys', 'allow_busy', 'no_multi',
+  'write',
+  'readonly',
+  'denyoom',
+  'admin',
+  'pubsub',
+  'noscript',
+  'blocking',
+  'loading',
+  'stale',
+  'skip_slowlog',
+  'fast',
+  'no_auth',
+  'movablekeys',
+  'allow_busy',
+  'no_multi',
 ] as const;
 
 /** Which shards a command needs beside those of its keys. */

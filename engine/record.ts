@@ -83,5 +83,7 @@ export function valueStart(a: Arena, record: Offset): Offset {
 
 /** Milliseconds since 1970, or +Infinity when the record has no expiry. */
 export function recordExpiry(a: Arena, record: Offset): number {
-  return (a.u32[record >>> 2] & HEAD_EXPIRY) === 0 ? Number.POSITIVE_INFINITY : a.f64[(record + RECORD_HEADER_BYTES) >>> 3];
+  return (a.u32[record >>> 2] & HEAD_EXPIRY) === 0
+    ? Number.POSITIVE_INFINITY
+    : a.f64[(record + RECORD_HEADER_BYTES) >>> 3];
 }

@@ -40,7 +40,8 @@ export class Ring {
 
   /** Memory for a ring of `bytes` (a power of two, at least 64). */
   static allocate(bytes: number): SharedArrayBuffer {
-    if (bytes < 64 || (bytes & (bytes - 1)) !== 0) throw new Error(`ring: ${bytes} is not a power of two of at least 64`);
+    if (bytes < 64 || (bytes & (bytes - 1)) !== 0)
+      throw new Error(`ring: ${bytes} is not a power of two of at least 64`);
     return new SharedArrayBuffer(DATA + bytes);
   }
 

@@ -1,6 +1,12 @@
 /** The values of maxmemory-policy in the order of their numbers in `Settings`. */
 export const MAXMEMORY_POLICIES = [
-  'volatile-lru', 'allkeys-lru', 'volatile-lfu', 'allkeys-lfu', 'volatile-random', 'allkeys-random', 'volatile-ttl',
+  'volatile-lru',
+  'allkeys-lru',
+  'volatile-lfu',
+  'allkeys-lfu',
+  'volatile-random',
+  'allkeys-random',
+  'volatile-ttl',
   'noeviction',
 ] as const;
 

@@ -1,6 +1,7 @@
 /** The shards of a node as one thread sees them: their arenas, and which slot lies in which. */
-import { Arena, type Offset, WORD_SEED0, WORD_SEED1 } from './arena.ts';
+
 import { createArena } from './alloc.ts';
+import { Arena, type Offset, WORD_SEED0, WORD_SEED1 } from './arena.ts';
 import { SLOT_COUNT } from './hash.ts';
 
 export type { Offset };

@@ -23,10 +23,10 @@ import {
   FIRST_CAPACITY,
   FIRST_DIRECTORY,
   MASK,
+  NEXT_OVERFLOW,
   OWNER_WORD,
   PLACES,
   PLACES_OFFSET,
-  NEXT_OVERFLOW,
   SEGMENT_BUCKETS,
   SEGMENT_SHIFT,
   TABLE_HEADER_BYTES,
@@ -41,8 +41,8 @@ import {
   expirySplit,
 } from './expiry.ts';
 import { hashBytes } from './hash.ts';
-import { EXPIRY_BYTES, HEAD_EXPIRY, keyLength, keyStart, RECORD_HEADER_BYTES } from './record.ts';
 import type { Random } from './random.ts';
+import { EXPIRY_BYTES, HEAD_EXPIRY, keyLength, keyStart, RECORD_HEADER_BYTES } from './record.ts';
 
 /** Records per bucket above which an insertion splits a bucket, and below which a removal merges two. */
 const SPLIT_LOAD = 7;
@@ -522,7 +522,8 @@ export function tableBytes(a: Arena, t: Offset): number {
   const buckets = u32[(t + BUCKETS) >>> 2];
   let bytes = TABLE_HEADER_BYTES + Math.max(buckets, u32[(t + FIRST_CAPACITY) >>> 2]) * BUCKET_BYTES;
   for (let b = 0; b < buckets; b++) {
-    for (let at = u32[(bucketOffset(a, t, b) + NEXT_OVERFLOW) >>> 2]; at !== 0; at = u32[(at + NEXT_OVERFLOW) >>> 2]) bytes += BUCKET_BYTES;
+    for (let at = u32[(bucketOffset(a, t, b) + NEXT_OVERFLOW) >>> 2]; at !== 0; at = u32[(at + NEXT_OVERFLOW) >>> 2])
+      bytes += BUCKET_BYTES;
   }
   return bytes;
 }
@@ -547,5 +548,6 @@ export function tableVerify(a: Arena, t: Offset): void {
       }
     }
   }
-  if (count !== u32[(t + COUNT) >>> 2]) throw new Error(`table: counted ${count}, header says ${u32[(t + COUNT) >>> 2]}`);
+  if (count !== u32[(t + COUNT) >>> 2])
+    throw new Error(`table: counted ${count}, header says ${u32[(t + COUNT) >>> 2]}`);
 }

@@ -2,12 +2,13 @@
  * A node put together: configuration, shards, workers, dispatcher, clients, listening sockets. Main thread. Everything
  * that a server command may ask about hangs on it.
  */
-import { makeEvictor } from '../engine/eviction.ts';
+
+import { randomBytes } from 'node:crypto';
 import { Call } from '../engine/call.ts';
 import { type CommandRow, CommandTable } from '../engine/command.ts';
 import { engineRows } from '../engine/commands/index.ts';
+import { makeEvictor } from '../engine/eviction.ts';
 import { Shards } from '../engine/shards.ts';
-import { randomBytes } from 'node:crypto';
 import { Clients } from './clients.ts';
 import { CONNECTION_ROWS } from './commands/connection.ts';
 import { serverRows } from './commands/server.ts';
@@ -45,12 +46,7 @@ export class Node {
   private readonly exit: () => void;
 
   /** `die` is called when the node cannot go on, `exit` when it was told to stop and has stopped. */
-  constructor(
-    config: Config,
-    log: Logger,
-    die: (message: string) => void,
-    exit: () => void = () => process.exit(0),
-  ) {
+  constructor(config: Config, log: Logger, die: (message: string) => void, exit: () => void = () => process.exit(0)) {
     this.config = config;
     this.log = log;
     this.exit = exit;
@@ -108,9 +104,17 @@ export class Node {
     apply();
     limits.requirePass = config.get('requirepass');
     const followed = [
-      'maxclients', 'timeout', 'tcp-keepalive', 'proto-max-bulk-len', 'client-query-buffer-limit',
-      'client-output-buffer-limit', 'slowlog-log-slower-than', 'slowlog-max-len', 'latency-tracking',
-      'latency-monitor-threshold', 'loglevel',
+      'maxclients',
+      'timeout',
+      'tcp-keepalive',
+      'proto-max-bulk-len',
+      'client-query-buffer-limit',
+      'client-output-buffer-limit',
+      'slowlog-log-slower-than',
+      'slowlog-max-len',
+      'latency-tracking',
+      'latency-monitor-threshold',
+      'loglevel',
     ] as const;
     for (const name of followed) {
       config.onChange(name, () => {

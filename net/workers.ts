@@ -63,7 +63,10 @@ export class WorkerPool {
         to,
       };
       // The entry is a file of its own; from source it is TypeScript, which Node runs as it is.
-      const entry = new URL(import.meta.url.endsWith('.ts') ? '../engine/worker.ts' : '../engine/worker.js', import.meta.url);
+      const entry = new URL(
+        import.meta.url.endsWith('.ts') ? '../engine/worker.ts' : '../engine/worker.js',
+        import.meta.url,
+      );
       const thread = new Worker(entry, { workerData: data, transferList: [port2], name: `shard-worker-${i}` });
       thread.on('error', (error) => onDeath(`worker ${i} failed: ${error.stack ?? error.message}`));
       thread.on('exit', (code) => {

@@ -44,7 +44,11 @@ class Echo {
   private readonly from = Ring.reader(this.back);
 
   constructor() {
-    const workerData = { there: this.there, back: this.back, ringUrl: new URL('../../engine/ring.ts', import.meta.url).href };
+    const workerData = {
+      there: this.there,
+      back: this.back,
+      ringUrl: new URL('../../engine/ring.ts', import.meta.url).href,
+    };
     new Worker(ECHO, { eval: true, workerData }).unref();
   }
 
