@@ -1,0 +1,273 @@
+/**
+ * How commands are called, for COMMAND DOCS: the names and kinds of arguments as Redis 7.0 tells them, by which clients
+ * check and complete what is typed. A test holds every line against redis-server.
+ *
+ * One line per command, arguments in order (syntax.ts reads it):
+ *   `name:s` a value, by the letter of its type: k key, s string, i integer, d double, p pattern, t unix time; a number behind
+ *   k or p is the place of its rule among the key rules. `WORD` a literal word, `name!WORD` the same where its name is
+ *   another. `WORD=…` an argument behind a word. `name(…)` one of several, `name{…}` several together. `[…]` optional,
+ *   `…+` once or more, `…++` the same with the word before each. `…@6.2.0` since, `…-2.8.12` deprecated since.
+ */
+export const SYNTAX: Readonly<Record<string, string>> = {
+  'acl|cat': '[categoryname:s]',
+  append: 'key:k value:s',
+  auth: '[username:s@6.0.0] password:s',
+  bitcount: 'key:k [index{start:i end:i [index_unit(BYTE BIT)@7.0.0]}]',
+  bitfield:
+    'key:k [operation(GET=encoding_offset{encoding:s offset:i} write{[OVERFLOW=wrap_sat_fail(WRAP SAT FAIL)] ' +
+    'write_operation(SET=encoding_offset_value{encoding:s offset:i value:i} ' +
+    'INCRBY=encoding_offset_increment{encoding:s offset:i increment:i})})+]',
+  bitfield_ro: 'key:k [GET=encoding_offset{encoding:s offset:i}++]',
+  bitop: 'operation:s destkey:k key:k1+',
+  bitpos: 'key:k bit:i [index{start:i [end_index{end:i [index_unit(BYTE BIT)@7.0.0]}]}]',
+  blmove: 'source:k destination:k1 wherefrom(LEFT RIGHT) whereto(LEFT RIGHT) timeout:d',
+  blmpop: 'timeout:d numkeys:i key:k+ where(LEFT RIGHT) [COUNT=count:i]',
+  blpop: 'key:k+ timeout:d',
+  brpop: 'key:k+ timeout:d',
+  brpoplpush: 'source:k destination:k1 timeout:d',
+  bzmpop: 'timeout:d numkeys:i key:k+ where(MIN MAX) [COUNT=count:i]',
+  bzpopmax: 'key:k+ timeout:d',
+  bzpopmin: 'key:k+ timeout:d',
+  'client|caching': 'mode(YES NO)',
+  'client|kill':
+    'filter(ip:port:s-2.8.12 new-format([ID=client-id:i@2.8.12] [TYPE=normal_master_slave_pubsub(NORMAL ' +
+    'MASTER@3.2.0 SLAVE REPLICA@5.0.0 PUBSUB)@2.8.12] [USER=username:s] [ADDR=ip:port:s] ' +
+    '[LADDR=ip:port:s@6.2.0] [SKIPME=yes/no:s])+)',
+  'client|list': '[TYPE=normal_master_replica_pubsub(NORMAL MASTER REPLICA PUBSUB)@5.0.0] [ID=id{client-id:i+}@6.2.0]',
+  'client|no-evict': 'enabled(ON OFF)',
+  'client|no-touch': 'enabled(ON OFF)',
+  'client|pause': 'timeout:i [mode(WRITE ALL)@6.2.0]',
+  'client|reply': 'on_off_skip(ON OFF SKIP)',
+  'client|setinfo': 'attr(LIB-NAME=libname:s LIB-VER=libver:s)',
+  'client|setname': 'connection-name:s',
+  'client|tracking': 'status(ON OFF) [REDIRECT=client-id:i] [PREFIX=prefix:s++] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
+  'client|unblock': 'client-id:i [timeout_error(TIMEOUT ERROR)]',
+  'cluster|countkeysinslot': 'slot:i',
+  'cluster|getkeysinslot': 'slot:i count:i',
+  'cluster|keyslot': 'key:s',
+  'command|docs': '[command-name:s+]',
+  'command|info': '[command-name:s+]',
+  'command|list': '[FILTERBY=filterby(MODULE=module-name:s ACLCAT=category:s PATTERN=pattern:p)]',
+  'config|get': 'parameter{parameter:s}+',
+  'config|set': 'parameter_value{parameter:s value:s}+',
+  copy: 'source:k destination:k1 [DB=destination-db:i] [REPLACE]',
+  decr: 'key:k',
+  decrby: 'key:k decrement:i',
+  del: 'key:k+',
+  echo: 'message:s',
+  exists: 'key:k+',
+  expire: 'key:k seconds:i [condition(NX XX GT LT)@7.0.0]',
+  expireat: 'key:k unix-time-seconds:t [condition(NX XX GT LT)@7.0.0]',
+  expiretime: 'key:k',
+  flushall: '[async(ASYNC@4.0.0 SYNC@6.2.0)]',
+  flushdb: '[async(ASYNC@4.0.0 SYNC@6.2.0)]',
+  geoadd:
+    'key:k [condition(NX XX)@6.2.0] [change!CH@6.2.0] longitude_latitude_member{longitude:d latitude:d ' + 'member:s}+',
+  geodist: 'key:k member1:s member2:s [unit(M KM FT MI)]',
+  geohash: 'key:k member:s+',
+  geopos: 'key:k member:s+',
+  georadius:
+    'key:k longitude:d latitude:d radius:d unit(M KM FT MI) [WITHCOORD] [WITHDIST] [WITHHASH] ' +
+    '[count{COUNT=count:i [ANY@6.2.0]}] [order(ASC DESC)] [STORE=key:k1] [STOREDIST=key:k2]',
+  georadius_ro:
+    'key:k longitude:d latitude:d radius:d unit(M KM FT MI) [WITHCOORD] [WITHDIST] [WITHHASH] ' +
+    '[count{COUNT=count:i [ANY@6.2.0]}] [order(ASC DESC)]',
+  georadiusbymember:
+    'key:k member:s radius:d unit(M KM FT MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count{COUNT=count:i [ANY]}] ' +
+    '[order(ASC DESC)] [STORE=key:k1] [STOREDIST=key:k2]',
+  georadiusbymember_ro:
+    'key:k member:s radius:d unit(M KM FT MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count{COUNT=count:i [ANY]}] ' +
+    '[order(ASC DESC)]',
+  geosearch:
+    'key:k from(FROMMEMBER=member:s FROMLONLAT=longitude_latitude{longitude:d latitude:d}) ' +
+    'by(circle{BYRADIUS=radius:d unit(M KM FT MI)} box{BYBOX=width:d height:d unit(M KM FT MI)}) [order(ASC ' +
+    'DESC)] [count{COUNT=count:i [ANY]}] [WITHCOORD] [WITHDIST] [WITHHASH]',
+  geosearchstore:
+    'destination:k source:k1 from(FROMMEMBER=member:s FROMLONLAT=longitude_latitude{longitude:d latitude:d}) ' +
+    'by(circle{BYRADIUS=radius:d unit(M KM FT MI)} box{BYBOX=width:d height:d unit(M KM FT MI)}) [order(ASC ' +
+    'DESC)] [count{COUNT=count:i [ANY]}] [STOREDIST]',
+  get: 'key:k',
+  getbit: 'key:k offset:i',
+  getdel: 'key:k',
+  getex:
+    'key:k [expiration(EX=seconds:i PX=milliseconds:i EXAT=unix-time-seconds:t PXAT=unix-time-milliseconds:t ' +
+    'PERSIST)]',
+  getrange: 'key:k start:i end:i',
+  getset: 'key:k value:s',
+  hdel: 'key:k field:s+',
+  hello: '[arguments{protover:i [AUTH=username_password{username:s password:s}] [SETNAME=clientname:s]}]',
+  hexists: 'key:k field:s',
+  hget: 'key:k field:s',
+  hgetall: 'key:k',
+  hincrby: 'key:k field:s increment:i',
+  hincrbyfloat: 'key:k field:s increment:d',
+  hkeys: 'key:k',
+  hlen: 'key:k',
+  hmget: 'key:k field:s+',
+  hmset: 'key:k field_value{field:s value:s}+',
+  hrandfield: 'key:k [options{count:i [WITHVALUES]}]',
+  hscan: 'key:k cursor:i [MATCH=pattern:p] [COUNT=count:i]',
+  hset: 'key:k field_value{field:s value:s}+',
+  hsetnx: 'key:k field:s value:s',
+  hstrlen: 'key:k field:s',
+  hvals: 'key:k',
+  incr: 'key:k',
+  incrby: 'key:k increment:i',
+  incrbyfloat: 'key:k increment:d',
+  info: '[section:s+]',
+  keys: 'pattern:p',
+  'latency|graph': 'event:s',
+  'latency|histogram': '[command:s+]',
+  'latency|history': 'event:s',
+  'latency|reset': '[event:s+]',
+  lcs: 'key1:k key2:k [LEN] [IDX] [MINMATCHLEN=len:i] [WITHMATCHLEN]',
+  lindex: 'key:k index:i',
+  linsert: 'key:k where(BEFORE AFTER) pivot:s element:s',
+  llen: 'key:k',
+  lmove: 'source:k destination:k1 wherefrom(LEFT RIGHT) whereto(LEFT RIGHT)',
+  lmpop: 'numkeys:i key:k+ where(LEFT RIGHT) [COUNT=count:i]',
+  lolwut: '[VERSION=version:i]',
+  lpop: 'key:k [count:i@6.2.0]',
+  lpos: 'key:k element:s [RANK=rank:i] [COUNT=num-matches:i] [MAXLEN=len:i]',
+  lpush: 'key:k element:s+',
+  lpushx: 'key:k element:s+',
+  lrange: 'key:k start:i stop:i',
+  lrem: 'key:k count:i element:s',
+  lset: 'key:k index:i element:s',
+  ltrim: 'key:k start:i stop:i',
+  'memory|usage': 'key:k [SAMPLES=count:i]',
+  mget: 'key:k+',
+  move: 'key:k db:i',
+  mset: 'key_value{key:k value:s}+',
+  msetnx: 'key_value{key:k value:s}+',
+  'object|encoding': 'key:k',
+  'object|freq': 'key:k',
+  'object|idletime': 'key:k',
+  'object|refcount': 'key:k',
+  persist: 'key:k',
+  pexpire: 'key:k milliseconds:i [condition(NX XX GT LT)@7.0.0]',
+  pexpireat: 'key:k unix-time-milliseconds:t [condition(NX XX GT LT)@7.0.0]',
+  pexpiretime: 'key:k',
+  ping: '[message:s]',
+  psetex: 'key:k milliseconds:i value:s',
+  pttl: 'key:k',
+  rename: 'key:k newkey:k1',
+  renamenx: 'key:k newkey:k1',
+  rpop: 'key:k [count:i@6.2.0]',
+  rpoplpush: 'source:k destination:k1',
+  rpush: 'key:k element:s+',
+  rpushx: 'key:k element:s+',
+  sadd: 'key:k member:s+',
+  scan: 'cursor:i [MATCH=pattern:p] [COUNT=count:i] [TYPE=type:s@6.0.0]',
+  scard: 'key:k',
+  sdiff: 'key:k+',
+  sdiffstore: 'destination:k key:k1+',
+  select: 'index:i',
+  set:
+    'key:k value:s [condition(NX XX)@2.6.12] [GET@6.2.0] [expiration(EX=seconds:i@2.6.12 ' +
+    'PX=milliseconds:i@2.6.12 EXAT=unix-time-seconds:t@6.2.0 PXAT=unix-time-milliseconds:t@6.2.0 ' +
+    'KEEPTTL@6.0.0)]',
+  setbit: 'key:k offset:i value:i',
+  setex: 'key:k seconds:i value:s',
+  setnx: 'key:k value:s',
+  setrange: 'key:k offset:i value:s',
+  shutdown: '[nosave_save(NOSAVE SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]',
+  sinter: 'key:k+',
+  sintercard: 'numkeys:i key:k+ [LIMIT=limit:i]',
+  sinterstore: 'destination:k key:k1+',
+  sismember: 'key:k member:s',
+  'slowlog|get': '[count:i]',
+  smembers: 'key:k',
+  smismember: 'key:k member:s+',
+  smove: 'source:k destination:k1 member:s',
+  sort:
+    'key:k [BY=pattern:p1] [LIMIT=offset_count{offset:i count:i}] [GET=pattern:p1++] [order(ASC DESC)] ' +
+    '[sorting!ALPHA] [STORE=destination:k2]',
+  sort_ro:
+    'key:k [BY=pattern:p1] [LIMIT=offset_count{offset:i count:i}] [GET=pattern:p1++] [order(ASC DESC)] ' +
+    '[sorting!ALPHA]',
+  spop: 'key:k [count:i@3.2.0]',
+  srandmember: 'key:k [count:i@2.6.0]',
+  srem: 'key:k member:s+',
+  sscan: 'key:k cursor:i [MATCH=pattern:p] [COUNT=count:i]',
+  strlen: 'key:k',
+  substr: 'key:k start:i end:i',
+  sunion: 'key:k+',
+  sunionstore: 'destination:k key:k1+',
+  swapdb: 'index1:i index2:i',
+  touch: 'key:k+',
+  ttl: 'key:k',
+  type: 'key:k',
+  unlink: 'key:k+',
+  wait: 'numreplicas:i timeout:i',
+  xadd:
+    'key:k [NOMKSTREAM@6.2.0] [trim{strategy(MAXLEN MINID@6.2.0) [operator(equal!= approximately!~)] ' +
+    'threshold:s [LIMIT=count:i@6.2.0]}] id_or_auto(auto_id!* id:s) field_value{field:s value:s}+',
+  xdel: 'key:k id:s+',
+  'xinfo|consumers': 'key:k groupname:s',
+  'xinfo|groups': 'key:k',
+  'xinfo|stream': 'key:k [FULL=full{[COUNT=count:i]}]',
+  xlen: 'key:k',
+  xrange: 'key:k start:s end:s [COUNT=count:i]',
+  xread: '[COUNT=count:i] [BLOCK=milliseconds:i] STREAMS=streams{key:k+ id:s+}',
+  xrevrange: 'key:k end:s start:s [COUNT=count:i]',
+  xsetid: 'key:k last-id:s [ENTRIESADDED=entries_added:i@7.0.0] [MAXDELETEDID=max_deleted_entry_id:s@7.0.0]',
+  xtrim:
+    'key:k trim{strategy(MAXLEN MINID@6.2.0) [operator(equal!= approximately!~)] threshold:s ' +
+    '[LIMIT=count:i@6.2.0]}',
+  zadd:
+    'key:k [condition(NX XX)@3.0.2] [comparison(GT LT)@6.2.0] [change!CH@3.0.2] [increment!INCR@3.0.2] ' +
+    'score_member{score:d member:s}+',
+  zcard: 'key:k',
+  zcount: 'key:k min:d max:d',
+  zdiff: 'numkeys:i key:k+ [WITHSCORES]',
+  zdiffstore: 'destination:k numkeys:i key:k1+',
+  zincrby: 'key:k increment:i member:s',
+  zinter: 'numkeys:i key:k+ [WEIGHTS=weight:i+] [AGGREGATE=aggregate(SUM MIN MAX)] [WITHSCORES]',
+  zintercard: 'numkeys:i key:k+ [LIMIT=limit:i]',
+  zinterstore: 'destination:k numkeys:i key:k1+ [WEIGHTS=weight:i+] [AGGREGATE=aggregate(SUM MIN MAX)]',
+  zlexcount: 'key:k min:s max:s',
+  zmpop: 'numkeys:i key:k+ where(MIN MAX) [COUNT=count:i]',
+  zmscore: 'key:k member:s+',
+  zpopmax: 'key:k [count:i]',
+  zpopmin: 'key:k [count:i]',
+  zrandmember: 'key:k [options{count:i [WITHSCORES]}]',
+  zrange:
+    'key:k start:s stop:s [sortby(BYSCORE BYLEX)@6.2.0] [REV@6.2.0] [LIMIT=offset_count{offset:i ' +
+    'count:i}@6.2.0] [WITHSCORES]',
+  zrangebylex: 'key:k min:s max:s [LIMIT=offset_count{offset:i count:i}]',
+  zrangebyscore: 'key:k min:d max:d [WITHSCORES@2.0.0] [LIMIT=offset_count{offset:i count:i}]',
+  zrangestore: 'dst:k src:k1 min:s max:s [sortby(BYSCORE BYLEX)] [REV] [LIMIT=offset_count{offset:i count:i}]',
+  zrank: 'key:k member:s',
+  zrem: 'key:k member:s+',
+  zremrangebylex: 'key:k min:s max:s',
+  zremrangebyrank: 'key:k start:i stop:i',
+  zremrangebyscore: 'key:k min:d max:d',
+  zrevrange: 'key:k start:i stop:i [WITHSCORES]',
+  zrevrangebylex: 'key:k max:s min:s [LIMIT=offset_count{offset:i count:i}]',
+  zrevrangebyscore: 'key:k max:d min:d [WITHSCORES] [LIMIT=offset_count{offset:i count:i}]',
+  zrevrank: 'key:k member:s',
+  zscan: 'key:k cursor:i [MATCH=pattern:p] [COUNT=count:i]',
+  zscore: 'key:k member:s',
+  zunion: 'numkeys:i key:k+ [WEIGHTS=weight:i+] [AGGREGATE=aggregate(SUM MIN MAX)] [WITHSCORES]',
+  zunionstore: 'destination:k numkeys:i key:k1+ [WEIGHTS=weight:i+] [AGGREGATE=aggregate(SUM MIN MAX)]',
+};
+
+/** Commands that others have taken the place of: since when, and which. */
+export const DEPRECATED: Readonly<Record<string, readonly [since: string, replacedBy: string]>> = {
+  brpoplpush: ['6.2.0', '`BLMOVE` with `RIGHT` and `LEFT`'],
+  'cluster|slots': ['7.0.0', '`CLUSTER SHARDS`'],
+  georadius: ['6.2.0', '`GEOSEARCH`, `GEOSEARCHSTORE`'],
+  georadius_ro: ['6.2.0', '`GEOSEARCH`'],
+  georadiusbymember: ['6.2.0', '`GEOSEARCH`, `GEOSEARCHSTORE`'],
+  georadiusbymember_ro: ['6.2.0', '`GEOSEARCH`'],
+  getset: ['6.2.0', '`SET` with `GET`'],
+  hmset: ['4.0.0', '`HSET`'],
+  rpoplpush: ['6.2.0', '`LMOVE` with `RIGHT` and `LEFT`'],
+  substr: ['2.0.0', '`GETRANGE`'],
+  zrangebylex: ['6.2.0', '`ZRANGE` with `BYLEX`'],
+  zrangebyscore: ['6.2.0', '`ZRANGE` with `BYSCORE`'],
+  zrevrange: ['6.2.0', '`ZRANGE` with `REV`'],
+  zrevrangebylex: ['6.2.0', '`ZRANGE` with `REV` and `BYLEX`'],
+  zrevrangebyscore: ['6.2.0', '`ZRANGE` with `REV` and `BYSCORE`'],
+};
