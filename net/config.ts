@@ -140,8 +140,9 @@ export class Config {
         const hint = near === undefined ? '--help lists all there are' : `did you mean '${near}'?`;
         throw new ConfigError(`unknown option '${words[0]}' ${where}; ${hint}`);
       }
-      const given = words.slice(1);
       const { kind, sensitive } = optionOf(name);
+      // Several words may also be quoted as one: --bind '127.0.0.1 ::1'.
+      const given = kind.many && words.length === 2 ? words[1].split(' ') : words.slice(1);
       if (given.length === 0 || (given.length > 1 && !kind.many)) {
         throw new ConfigError(`wrong number of arguments for '${words[0]}' ${where}; it takes ${kind.takes}`);
       }

@@ -75,6 +75,12 @@ describe('the command line', () => {
     expect(config.settings.get('maxmemory')).toBe(2 ** 30);
   });
 
+  it('takes several words quoted as one where an option has several', () => {
+    const config = parsed('--bind', '127.0.0.1 ::1', '--client-output-buffer-limit', 'normal 4mb 0 0');
+    expect(config.get('bind')).toEqual(['127.0.0.1', '::1']);
+    expect(config.get('client-output-buffer-limit').normal.hardBytes).toBe(4 * 1024 * 1024);
+  });
+
   it('takes a word that looks like a flag as the value of the flag before it', () => {
     expect(parsed('--requirepass', '--secret').get('requirepass')).toBe('--secret');
     expect(parsed('--save', '', '--port', '7').get('port')).toBe(7);
