@@ -6,15 +6,16 @@
  * Handlers never read a clock or `Math.random`: `nowMs` and `random` come from the caller, and from the log entry
  * when there is one, so that every replica does the same.
  */
+
+import { isLfuPolicy, lfuClock, lruClock } from './access.ts';
 import type { Arena } from './arena.ts';
 import type { CommandRow } from './command.ts';
+import { hashBytes, hashKey, keySlot, slotOf } from './hash.ts';
 import { Random } from './random.ts';
 import { Reply } from './reply.ts';
 import { Request } from './request.ts';
-import { isLfuPolicy, lfuClock, lruClock } from './access.ts';
 import { type Settings, settingIndex } from './settings.ts';
 import type { Shards } from './shards.ts';
-import { hashBytes, hashKey, keySlot, slotOf } from './hash.ts';
 
 const MAXMEMORY_POLICY = settingIndex('maxmemory-policy');
 
@@ -43,6 +44,13 @@ export class Call extends Request {
   private request = 1;
   /** Changes made, counted as Redis counts `rdb_changes_since_last_save`; 0 after a command that changed nothing. */
   dirty = 0;
+  /**
+   * Set by a blocking command that found nothing and has written no reply: how long its client waits, 0 = for ever.
+   * -1 after every other command.
+   */
+  blockMs = -1;
+  /** Whether the request has waited and is tried again: keys of a wrong type are then passed over, as in Redis. */
+  retried = false;
   /** The client connection, for commands of scope none; only on the main thread. */
   session: unknown = undefined;
 
@@ -66,6 +74,8 @@ export class Call extends Request {
     this.row = row;
     this.request = (this.request + 1) | 0;
     this.dirty = 0;
+    this.blockMs = -1;
+    this.retried = false;
     if (this.keyHash.length < this.off.length) this.growKeys();
   }
 

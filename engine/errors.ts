@@ -72,6 +72,8 @@ export const ERR = {
   XREAD_NEW: 'ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.',
   /** Our own: a nil at once would have clients ask again and again without a pause. */
   XREAD_BLOCK: 'ERR XREAD cannot wait for entries: BLOCK is not supported',
+  TIMEOUT_NOT_FLOAT: 'ERR timeout is not a float or out of range',
+  UNBLOCKED: 'UNBLOCKED client unblocked via CLIENT UNBLOCK',
   TIMEOUT_NEGATIVE: 'ERR timeout is negative',
   XSETID_ADDED_NEGATIVE: 'ERR entries_added must be positive',
   XSETID_BELOW_GIVEN_DELETED: 'ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id',

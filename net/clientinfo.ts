@@ -52,6 +52,7 @@ export function infoLine(session: Session, nowMs: number): string {
 
 function flags(session: Session): string {
   let text = '';
+  if (session.blocked) text += 'b';
   if (session.closing) text += 'c';
   if (session.noEvict) text += 'e';
   if (session.noTouch) text += 'T';

@@ -176,7 +176,7 @@ export class Clients {
       const quietMs = nowMs - session.lastActiveMs;
       if (quietMs < IDLE_INPUT_MS) continue;
       session.releaseIdleInput();
-      if (idleMs > 0 && quietMs > idleMs && !this.postponed.has(session)) {
+      if (idleMs > 0 && quietMs > idleMs && !session.blocked && !this.postponed.has(session)) {
         this.log('verbose', 'Closing idle client');
         session.kill();
       }

@@ -8,16 +8,20 @@
  *
  * A command over several shards takes all their locks in one place, here or on a worker. On a worker, its connection
  * waits for the reply before it goes on: any of its later commands might touch the same keys.
+ *
+ * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
 import { compactStep } from '../engine/alloc.ts';
 import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import {
   arityFits,
+  BLOCKING,
   type CommandRow,
   CommandTable,
   NO_AUTH,
   SCOPE_ALL,
+  SCOPE_KEYS,
   SCOPE_NONE,
   unknownCommand,
   WRITE,
@@ -30,6 +34,7 @@ import { SEVERAL_SHARDS } from '../engine/link.ts';
 import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
 import { Random } from '../engine/random.ts';
 import type { Shards } from '../engine/shards.ts';
+import { Blocking, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
 import type { Session } from './session.ts';
@@ -54,6 +59,7 @@ export class Dispatcher implements Executor {
   readonly call: Call;
   readonly table: CommandTable;
   readonly stats: CommandStats;
+  readonly blocking = new Blocking();
   private readonly shards: Shards;
   private readonly workers: WorkerPool;
   private readonly locks: LockSet;
@@ -63,7 +69,11 @@ export class Dispatcher implements Executor {
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
   /** Commands queued at workers, by shard. */
   readonly queued: Int32Array;
+  /** Commands that workers have finished, by shard. */
+  private readonly finished: Float64Array;
   private readonly needed: Uint8Array;
+  /** 1 for rows that wait for an element (reads that may, XREAD, do not yet). */
+  private readonly waits: Uint8Array;
   /** 1 for rows with exactly one key that workers have too. */
   private readonly single: Uint8Array;
   /** Rows from this id on are not in the workers' tables. */
@@ -97,9 +107,12 @@ export class Dispatcher implements Executor {
     this.mode = mode;
     this.locks = new LockSet(this.shards, MAIN_THREAD);
     this.queued = new Int32Array(this.shards.arenas.length);
+    this.finished = new Float64Array(this.shards.arenas.length);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
+    const waiting = WRITE | BLOCKING;
+    this.waits = Uint8Array.from(table.rows, (row) => ((row.flags & waiting) === waiting ? 1 : 0));
     for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id] = HEAVY_US;
     workers.onReplies = () => this.takeReplies();
     stats.onLongRun = (id, calls, excessUs) => {
@@ -133,7 +146,9 @@ export class Dispatcher implements Executor {
       this.run(row, id);
       return DONE;
     }
+    if (this.blocking.count > 0 && this.concernsWaiting(row)) return this.executeWaking(session, row, id);
     if (this.single[id] === 1) return this.executeSingle(session, row, id);
+    if (this.waits[id] === 1) return this.executeBlocking(session, row, id);
     if (id >= this.firstMainRow) return this.executeHere(session, row, id);
     return this.executeMany(session, row, id);
   }
@@ -144,6 +159,87 @@ export class Dispatcher implements Executor {
     if (markShards(this.call, row, this.needed) > 0) this.locks.takeMarked(this.needed);
     this.run(row, id);
     return DONE;
+  }
+
+  /** Whether the request in `call` may write a key that a session waits for. */
+  private concernsWaiting(row: CommandRow): boolean {
+    return (
+      (row.flags & (WRITE | BLOCKING)) === WRITE && row.scope === SCOPE_KEYS && this.blocking.concerns(this.call, row)
+    );
+  }
+
+  /** A write of keys that sessions wait for; those run before the next command of this one. */
+  private executeWaking(session: Session, row: CommandRow, id: number): Outcome {
+    if (session.hasOutstanding) return this.stall(session);
+    this.takeShards(row);
+    this.run(row, id);
+    this.compactMarked();
+    if (this.call.dirty > 0) {
+      this.blocking.wakeFound();
+      session.yieldTurn();
+    }
+    return DONE;
+  }
+
+  /** Takes the locks of the shards of the request in `call`, for a command that runs here whatever the mode. */
+  private takeShards(row: CommandRow): void {
+    if (markShards(this.call, row, this.needed) === 0) return;
+    this.locks.takeMarked(this.needed);
+    for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
+  }
+
+  /** A command that waits when it finds nothing. Then its session offers it again after each write of one of its keys. */
+  private executeBlocking(session: Session, row: CommandRow, id: number): Outcome {
+    if (session.hasOutstanding) return this.stall(session);
+    const { call, blocking, stats } = this;
+    const reply = call.reply;
+    const waiter = blocking.of(session);
+    const errors = reply.errors;
+    stats.endBatch();
+    const startedMs = performance.now();
+    if (waiter === undefined || waiter.end === WAITING) {
+      this.takeShards(row);
+      call.retried = waiter !== undefined;
+      execute(call, row, this.evictor);
+      if (call.blockMs >= 0) {
+        if (waiter === undefined) this.block(session, row);
+        stats.beginBatch(performance.now());
+        return STALLED;
+      }
+      this.compactMarked();
+    } else if (waiter.end === TIMED_OUT) {
+      reply.nilArray();
+    } else {
+      reply.error(ERR.UNBLOCKED);
+    }
+    const nowMs = performance.now();
+    const elapsedUs = (nowMs - startedMs) * 1000;
+    stats.record(id, 1, elapsedUs);
+    stats.beginBatch(nowMs);
+    if (elapsedUs >= this.watch.thresholdUs) this.watch.slow(call, row, elapsedUs);
+    if (reply.errors !== errors) stats.error(id, reply.lastError, false);
+    blocking.remove(session);
+    // A move has given somebody something, where the other commands only take.
+    if (call.dirty > 0 && row.lastKey === 2 && blocking.count > 0 && blocking.concerns(call, row)) {
+      blocking.wakeFound();
+      session.yieldTurn();
+    }
+    return DONE;
+  }
+
+  private block(session: Session, row: CommandRow): void {
+    const waiter = this.blocking.add(session, this.call, row);
+    if (this.isUnqueued(this.needed)) return;
+    const settledAt = this.finished.slice();
+    for (let shard = 0; shard < settledAt.length; shard++) {
+      settledAt[shard] = this.needed[shard] === 1 ? settledAt[shard] + this.queued[shard] : 0;
+    }
+    this.blocking.race(waiter, settledAt);
+  }
+
+  /** CLIENT UNBLOCK. */
+  unblock(session: Session, withError: boolean): boolean {
+    return this.blocking.unblock(session, withError);
   }
 
   private reject(id: number, text: string): Outcome {
@@ -196,7 +292,12 @@ export class Dispatcher implements Executor {
       this.locks.takeMarked(this.needed);
       for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
       this.run(row, id);
-      if ((row.flags & WRITE) !== 0) this.compactMarked();
+      if ((row.flags & WRITE) === 0) return DONE;
+      this.compactMarked();
+      if (this.blocking.count > 0 && row.scope === SCOPE_ALL && call.dirty > 0) {
+        this.blocking.wakeAll();
+        session.yieldTurn();
+      }
       return DONE;
     }
     if (session.hasOutstanding) return this.stall(session);
@@ -255,8 +356,12 @@ export class Dispatcher implements Executor {
     const clients = this.clients;
     if (clients === undefined) return;
     for (let reply = this.workers.nextReply(); reply !== undefined; reply = this.workers.nextReply()) {
-      if (reply.shard === SEVERAL_SHARDS) this.manyFinished(reply.session);
-      else this.queued[reply.shard]--;
+      if (reply.shard === SEVERAL_SHARDS) {
+        this.manyFinished(reply.session, this.table.rows[reply.row]);
+      } else {
+        this.queued[reply.shard]--;
+        this.finished[reply.shard]++;
+      }
       this.stats.record(reply.row, 1, reply.elapsedUs);
       this.ranOnWorkers++;
       if (reply.elapsedUs >= this.watch.thresholdUs) {
@@ -267,15 +372,20 @@ export class Dispatcher implements Executor {
       clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
       this.workers.releaseReply();
     }
+    this.blocking.workersFinished(this.finished);
     for (const session of this.stalled) session.resume();
     this.stalled.clear();
     clients.flush();
   }
 
-  private manyFinished(session: number): void {
+  private manyFinished(session: number, row: CommandRow): void {
     const needed = this.waitingForMany.get(session) as Uint8Array;
-    for (let shard = 0; shard < needed.length; shard++) this.queued[shard] -= needed[shard];
+    for (let shard = 0; shard < needed.length; shard++) {
+      this.queued[shard] -= needed[shard];
+      this.finished[shard] += needed[shard];
+    }
     this.waitingForMany.delete(session);
+    if (this.blocking.count > 0 && (row.flags & WRITE) !== 0) this.blocking.wakeAll();
   }
 
   private countError(row: number, u8: Uint8Array, start: number): void {
@@ -286,6 +396,7 @@ export class Dispatcher implements Executor {
 
   forget(session: Session): void {
     this.stalled.delete(session);
+    this.blocking.remove(session);
   }
 
   /** Locks everything and keeps it: for the end of the process. */

@@ -10,7 +10,8 @@ export const DONE = 0;
 /** Another thread has it. The reply comes by `session.deliver`, under the number that `session.nextSeq` was. */
 export const QUEUED = 1;
 /**
- * It cannot run yet: the session waits for its own earlier replies, for room in a ring, or for the end of a pause.
+ * It cannot run yet: the session waits for its own earlier replies, for room in a ring, for the end of a pause, or in a
+ * blocking command.
  * Nothing was done. The session keeps the request and offers it again after `session.resume()`.
  */
 export const STALLED = 2;
@@ -31,6 +32,8 @@ export interface Executor {
   endBatch(): void;
   /** Once per turn of the event loop in which any session ran: let go of locks, ring the workers' bells. */
   endTick(): void;
+  /** CLIENT UNBLOCK: ends a session's wait in a blocking command, with an error or as a timeout would. False: no wait. */
+  unblock?(session: Session, withError: boolean): boolean;
   /** The connection is gone: drop what is kept for it. */
   forget?(session: Session): void;
 }

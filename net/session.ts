@@ -92,6 +92,8 @@ export class Session {
   nextSeq = 0;
   /** When its unsent output first exceeded the soft limit; 0 = it does not. */
   softLimitSinceMs = 0;
+  /** Whether it waits in a blocking command; set and cleared by `Blocking`. */
+  blocked = false;
   /** Bytes of the batch that runs now, or ran last. */
   batchBytes = 0;
   private readonly executor: Executor;
@@ -155,6 +157,8 @@ export class Session {
   /** The client will send no more. What it asked so far is answered first. */
   ended(): void {
     this.inputEnded = true;
+    // Nobody is left to take what a blocking command waits for.
+    if (this.blocked) return this.kill();
     this.closeWhenIdle();
   }
 
@@ -165,6 +169,22 @@ export class Session {
     if ((this.state & BUSY) !== 0) return;
     this.state |= CLOSING;
     this.transport.close();
+  }
+
+  /** It begins to wait in a blocking command. */
+  block(): void {
+    this.blocked = true;
+    // The end of the connection has to be seen, whatever arrives before it.
+    if (this.readingPaused) {
+      this.readingPaused = false;
+      this.transport.resume();
+    }
+    if (this.inputEnded) this.kill();
+  }
+
+  /** From within a command: whoever was resumed by it runs before this session's next command. */
+  yieldTurn(): void {
+    this.enqueue();
   }
 
   /** The scheduler's call: the session has come up in the backlog. */
@@ -220,7 +240,7 @@ export class Session {
     if (this.inputEnd + added > this.input.length) this.makeRoom(waiting, added);
     this.input.set(buf.subarray(from, to), this.inputEnd);
     this.inputEnd += added;
-    if ((this.state & STOPPED) !== 0 && waiting + added > WAITING_INPUT_BYTES && !this.readingPaused) {
+    if ((this.state & STOPPED) !== 0 && waiting + added > WAITING_INPUT_BYTES && !this.readingPaused && !this.blocked) {
       this.readingPaused = true;
       this.transport.pause();
     }

@@ -1,5 +1,6 @@
 /** The rows of every command that works on keys, in the order of their ids: the same list on every thread. */
 import type { CommandRow } from '../command.ts';
+import { blockingRows } from './blocking.ts';
 import { genericRows } from './generic.ts';
 import { geoRows } from './geo.ts';
 import { hashRows } from './hash.ts';
@@ -18,4 +19,5 @@ export const engineRows: CommandRow[] = [
   ...zsetRows,
   ...geoRows,
   ...streamRows,
+  ...blockingRows,
 ];

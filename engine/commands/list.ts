@@ -91,7 +91,7 @@ function pop(c: Call, front: boolean): void {
 }
 
 /** Removes one element; deletes the key when it was the last. */
-function removeEnd(a: Arena, record: Offset, front: boolean): void {
+export function removeEnd(a: Arena, record: Offset, front: boolean): void {
   if (listLength(a, record) === 1) deleteRecord(a, record);
   else listDropOne(a, record, front);
 }
@@ -292,7 +292,7 @@ function lpos(c: Call): void {
 }
 
 /** 1 for LEFT, 0 for RIGHT, -1 for anything else. */
-function parseEnd(c: Call, i: number): number {
+export function parseEnd(c: Call, i: number): number {
   return c.is(i, 'LEFT') ? 1 : c.is(i, 'RIGHT') ? 0 : -1;
 }
 
@@ -312,7 +312,7 @@ function rpoplpush(c: Call): void {
  * list. The element goes by way of the reply, where its bytes stay put while blocks move; and it is pushed before it is
  * taken away, so that nothing has changed if there is no room to push it.
  */
-function moveElement(c: Call, fromFront: boolean, toFront: boolean): void {
+export function moveElement(c: Call, fromFront: boolean, toFront: boolean): void {
   const source = lookupWrite(c, 1);
   const a = c.arena;
   if (source === 0) return c.reply.nil();
@@ -343,27 +343,56 @@ function lmpopKeys(request: Request, out: number[]): boolean {
 }
 
 function lmpop(c: Call): void {
-  if (!c.long(1) || c.num < 1) return c.reply.error(ERR.NUMKEYS_NOT_POSITIVE);
-  const where = c.num + 2;
-  if (where >= c.argc) return c.reply.error(ERR.SYNTAX);
+  if (parseListPop(c, 1) && !popFirstList(c)) c.reply.nilArray();
+}
+
+/** The arguments of LMPOP or BLMPOP as last parsed: where the keys are, the end, and how many elements. */
+let popFirstKey = 0;
+let popEndOfKeys = 0;
+let popFront = false;
+let popCount = 1;
+
+/** Parses the arguments from the number of keys on, which is argument `numKeys`. False when it has replied an error. */
+export function parseListPop(c: Call, numKeys: number): boolean {
+  if (!c.long(numKeys) || c.num < 1) return fails(c, ERR.NUMKEYS_NOT_POSITIVE);
+  const where = numKeys + 1 + c.num;
+  if (where >= c.argc) return fails(c, ERR.SYNTAX);
   const end = parseEnd(c, where);
-  if (end < 0) return c.reply.error(ERR.SYNTAX);
-  let count = 1;
+  if (end < 0) return fails(c, ERR.SYNTAX);
+  popFirstKey = numKeys + 1;
+  popEndOfKeys = where;
+  popFront = end === 1;
+  popCount = 1;
   if (where + 1 < c.argc) {
-    if (!c.is(where + 1, 'COUNT') || where + 2 >= c.argc) return c.reply.error(ERR.SYNTAX);
-    if (!c.long(where + 2) || c.num < 1) return c.reply.error(ERR.COUNT_NOT_POSITIVE);
-    count = c.num;
-    if (where + 3 < c.argc) return c.reply.error(ERR.SYNTAX);
+    if (!c.is(where + 1, 'COUNT') || where + 2 >= c.argc) return fails(c, ERR.SYNTAX);
+    if (!c.long(where + 2) || c.num < 1) return fails(c, ERR.COUNT_NOT_POSITIVE);
+    popCount = c.num;
+    if (where + 3 < c.argc) return fails(c, ERR.SYNTAX);
   }
-  for (let i = 2; i < where; i++) {
+  return true;
+}
+
+/** Takes elements off the first list as parsed. False when none of the keys is there; then it has written no reply. */
+export function popFirstList(c: Call): boolean {
+  for (let i = popFirstKey; i < popEndOfKeys; i++) {
     const record = lookupWrite(c, i);
     if (record === 0) continue;
-    if (!isList(c.arena, record)) return c.reply.error(ERR.WRONGTYPE);
+    if (!isList(c.arena, record)) {
+      if (c.retried) continue;
+      c.reply.error(ERR.WRONGTYPE);
+      return true;
+    }
     c.reply.arrayHeader(2);
     c.reply.bulk(c.buf, c.off[i], c.len[i]);
-    return popMany(c, record, end === 1, count);
+    popMany(c, record, popFront, popCount);
+    return true;
   }
-  c.reply.nilArray();
+  return false;
+}
+
+function fails(c: Call, text: string): boolean {
+  c.reply.error(text);
+  return false;
 }
 
 const row = rowMaker('list');

@@ -1,6 +1,6 @@
 /**
- * ZPOPMIN, ZPOPMAX and ZMPOP: members taken off an end of a sorted set. Handlers run under the locks of their keys'
- * shards. Taking one member allocates nothing outside the arena.
+ * ZPOPMIN, ZPOPMAX and ZMPOP: members taken off an end of a sorted set, for BZPOPMIN and its like (blocking.ts) too.
+ * Handlers run under the locks of their keys' shards. Taking one member allocates nothing outside the arena.
  */
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
@@ -37,7 +37,7 @@ function pop(c: Call, max: boolean): void {
 }
 
 /** Replies with `count` members off an end and removes them; the header is already written. */
-function take(c: Call, a: Arena, record: Offset, count: number, max: boolean, nested: boolean): void {
+export function take(c: Call, a: Arena, record: Offset, count: number, max: boolean, nested: boolean): void {
   if (count === 0) return;
   const size = zsetSize(a, record);
   walk.start(a, record, max ? size - 1 : 0, max);
@@ -54,29 +54,56 @@ function take(c: Call, a: Arena, record: Offset, count: number, max: boolean, ne
 }
 
 export function zmpop(c: Call): void {
-  if (!c.long(1) || c.num < 1) return c.reply.error(ERR.NUMKEYS_NOT_POSITIVE);
-  const where = c.num + 2;
-  if (where >= c.argc) return c.reply.error(ERR.SYNTAX);
-  const max = c.is(where, 'MAX');
-  if (!max && !c.is(where, 'MIN')) return c.reply.error(ERR.SYNTAX);
-  let count = 1;
+  if (parseZsetPop(c, 1) && !popFirstZset(c)) c.reply.nilArray();
+}
+
+/** The arguments of ZMPOP or BZMPOP as last parsed: where the keys are, the end, and how many members. */
+let popFirstKey = 0;
+let popEndOfKeys = 0;
+let popMax = false;
+let popCount = 1;
+
+/** Parses the arguments from the number of keys on, which is argument `numKeys`. False when it has replied an error. */
+export function parseZsetPop(c: Call, numKeys: number): boolean {
+  if (!c.long(numKeys) || c.num < 1) return fails(c, ERR.NUMKEYS_NOT_POSITIVE);
+  const where = numKeys + 1 + c.num;
+  if (where >= c.argc) return fails(c, ERR.SYNTAX);
+  popMax = c.is(where, 'MAX');
+  if (!popMax && !c.is(where, 'MIN')) return fails(c, ERR.SYNTAX);
+  popFirstKey = numKeys + 1;
+  popEndOfKeys = where;
+  popCount = 1;
   if (where + 1 < c.argc) {
-    if (!c.is(where + 1, 'COUNT') || where + 2 >= c.argc) return c.reply.error(ERR.SYNTAX);
-    if (!c.long(where + 2) || c.num < 1) return c.reply.error(ERR.COUNT_NOT_POSITIVE);
-    count = c.num;
-    if (where + 3 < c.argc) return c.reply.error(ERR.SYNTAX);
+    if (!c.is(where + 1, 'COUNT') || where + 2 >= c.argc) return fails(c, ERR.SYNTAX);
+    if (!c.long(where + 2) || c.num < 1) return fails(c, ERR.COUNT_NOT_POSITIVE);
+    popCount = c.num;
+    if (where + 3 < c.argc) return fails(c, ERR.SYNTAX);
   }
-  for (let i = 2; i < where; i++) {
+  return true;
+}
+
+/** Takes members off the first set as parsed. False when none of the keys is there; then it has written no reply. */
+export function popFirstZset(c: Call): boolean {
+  for (let i = popFirstKey; i < popEndOfKeys; i++) {
     const record = lookupWrite(c, i);
     if (record === 0) continue;
     const a = c.arena;
-    if (!isZset(a, record)) return c.reply.error(ERR.WRONGTYPE);
-    count = Math.min(count, zsetSize(a, record));
+    if (!isZset(a, record)) {
+      if (c.retried) continue;
+      c.reply.error(ERR.WRONGTYPE);
+      return true;
+    }
+    const count = Math.min(popCount, zsetSize(a, record));
     c.reply.arrayHeader(2);
     c.reply.bulk(c.buf, c.off[i], c.len[i]);
     c.reply.arrayHeader(count);
-    take(c, a, record, count, max, true);
-    return;
+    take(c, a, record, count, popMax, true);
+    return true;
   }
-  c.reply.nilArray();
+  return false;
+}
+
+function fails(c: Call, text: string): boolean {
+  c.reply.error(text);
+  return false;
 }

@@ -197,14 +197,18 @@ function noTouch(call: Call): void {
   call.reply.ok();
 }
 
-/** No command of this server blocks its client yet, so there is never one to unblock. */
 function unblock(call: Call): void {
   if (call.argc > 4) return subcommandSyntax(call);
   if (call.argc === 4 && !call.is(3, 'TIMEOUT') && !call.is(3, 'ERROR')) {
     return call.reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
   }
   if (!call.long(2)) return call.reply.error(ERR.NOT_INTEGER);
-  call.reply.int(0);
+  const me = sessionOf(call);
+  const target = me.clients.get(call.num);
+  const withError = call.argc === 4 && call.is(3, 'ERROR');
+  if (target === undefined || me.clients.executor.unblock?.(target, withError) !== true) return call.reply.int(0);
+  me.yieldTurn();
+  call.reply.int(1);
 }
 
 function tracking(call: Call): void {

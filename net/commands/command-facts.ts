@@ -32,10 +32,12 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ['1..-1 RM delete', 'del unlink'],
   ['1..-1 RO', 'exists touch'],
   ['1..-1 RO access', 'mget sdiff sinter sunion'],
+  ['1..-2 RW access delete', 'blpop brpop bzpopmax bzpopmin'],
   ['1..-1/2 OW insert', 'msetnx'],
   ['1..-1/2 OW update', 'mset'],
   ['1# RO access', 'sintercard zdiff zinter zintercard zunion'],
   ['1# RW access delete', 'lmpop zmpop'],
+  ['2# RW access delete', 'blmpop bzmpop'],
   ['2 RO', 'memory|usage object|encoding object|freq object|idletime object|refcount'],
   ['2 RO access', 'xinfo|consumers xinfo|groups xinfo|stream'],
   ['1 OW update | 2 RO access', 'geosearchstore zrangestore'],
@@ -50,7 +52,7 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ['1 RO access | ? RO access | ? OW update', 'sort'],
   ['1 RW access delete | 2 OW insert', 'renamenx'],
   ['1 RW access delete | 2 OW update', 'rename'],
-  ['1 RW access delete | 2 RW insert', 'lmove rpoplpush smove'],
+  ['1 RW access delete | 2 RW insert', 'blmove brpoplpush lmove rpoplpush smove'],
   ['STREAMS>1..-1/1/2 RO access', 'xread'],
 ];
 

@@ -56,7 +56,7 @@ export function clientsSection(node: Node): string[] {
     `maxclients:${limits.maxClients}`,
     `client_recent_max_input_buffer:${input}`,
     `client_recent_max_output_buffer:${output}`,
-    `blocked_clients:${clients.postponedCount}`,
+    `blocked_clients:${clients.postponedCount + node.dispatcher.blocking.count}`,
     'tracking_clients:0',
     'clients_in_timeout_table:0',
   ];

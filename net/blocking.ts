@@ -1,0 +1,180 @@
+/**
+ * Who waits in a blocking command: sessions by the keys they wait for, in the order in which they came, with a timer for
+ * each that has a deadline. Main thread; the dispatcher puts sessions in and takes them out.
+ *
+ * A waiting session keeps its request, and is resumed when somebody has written one of its keys: then the request runs
+ * again, and a session that finds nothing keeps its place. Queues go by a key's bytes alone, without its database,
+ * since MOVE, COPY and SWAPDB write into other databases than their client's: a session woken for nothing waits on.
+ *
+ * While nobody waits, this costs each command one comparison, of `count`. While somebody does, it costs each write a
+ * look at a small table of hashes for each of its keys; a string is made only for keys that are likely waited for.
+ */
+import type { Call } from '../engine/call.ts';
+import type { CommandRow } from '../engine/command.ts';
+import type { Session } from './session.ts';
+
+/** Why a session goes on without an element. */
+export const WAITING = 0;
+export const TIMED_OUT = 1;
+export const UNBLOCKED = 2;
+type End = typeof WAITING | typeof TIMED_OUT | typeof UNBLOCKED;
+
+/** setTimeout takes no longer delays. */
+const MAX_TIMER_MS = 0x7fffffff;
+/** Slots of the table that tells which hashes nobody waits for. */
+const HASH_SLOTS = 4096;
+
+export class Waiter {
+  readonly session: Session;
+  readonly keys: string[] = [];
+  readonly hashes: number[] = [];
+  end: End = WAITING;
+  timer: NodeJS.Timeout | undefined = undefined;
+  /**
+   * By shard: how many commands workers must have finished there before all that were queued when this session came are
+   * done. Those may have been writes of its keys that nobody could know of.
+   */
+  settledAt: Float64Array | undefined = undefined;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+}
+
+export class Blocking {
+  /** How many sessions wait. */
+  count = 0;
+  private readonly waiters = new Map<Session, Waiter>();
+  private readonly queues = new Map<string, Waiter[]>();
+  /** How many times a hash of this slot is waited for. */
+  private readonly hashed = new Uint32Array(HASH_SLOTS);
+  /** Sessions that came while commands were queued for their shards. */
+  private readonly racing = new Set<Waiter>();
+  /** Queues of the keys found by `concerns`. */
+  private readonly found: Waiter[][] = [];
+  private readonly keyArguments: number[] = [];
+
+  of(session: Session): Waiter | undefined {
+    return session.blocked ? this.waiters.get(session) : undefined;
+  }
+
+  /** Lets the session wait for the keys of the request in `call`, for `call.blockMs`. */
+  add(session: Session, call: Call, row: CommandRow): Waiter {
+    const waiter = new Waiter(session);
+    this.waiters.set(session, waiter);
+    this.count++;
+    for (const i of this.argumentsOf(call, row)) {
+      const key = latin1(call, i);
+      if (waiter.keys.includes(key)) continue;
+      call.hashKey(i);
+      waiter.keys.push(key);
+      waiter.hashes.push(call.hash & (HASH_SLOTS - 1));
+      this.hashed[call.hash & (HASH_SLOTS - 1)]++;
+      const queue = this.queues.get(key);
+      if (queue === undefined) this.queues.set(key, [waiter]);
+      else queue.push(waiter);
+    }
+    if (call.blockMs > 0) this.arm(waiter, Date.now() + call.blockMs);
+    // Last: a session whose client has hung up ends here, and is then taken out again.
+    session.block();
+    return waiter;
+  }
+
+  private arm(waiter: Waiter, deadlineMs: number): void {
+    const leftMs = Math.max(0, deadlineMs - Date.now());
+    waiter.timer = setTimeout(
+      () => {
+        if (Date.now() < deadlineMs) this.arm(waiter, deadlineMs);
+        else this.finish(waiter, TIMED_OUT);
+      },
+      Math.min(leftMs, MAX_TIMER_MS),
+    );
+  }
+
+  private finish(waiter: Waiter, end: End): boolean {
+    if (waiter.end !== WAITING) return false;
+    waiter.end = end;
+    waiter.session.resume();
+    return true;
+  }
+
+  /** CLIENT UNBLOCK: false when the session does not wait. */
+  unblock(session: Session, withError: boolean): boolean {
+    const waiter = this.of(session);
+    return waiter !== undefined && this.finish(waiter, withError ? UNBLOCKED : TIMED_OUT);
+  }
+
+  /** The session waits no more: it has its reply, or its connection ended. */
+  remove(session: Session): void {
+    const waiter = this.of(session);
+    if (waiter === undefined) return;
+    session.blocked = false;
+    this.waiters.delete(session);
+    this.count--;
+    clearTimeout(waiter.timer);
+    this.racing.delete(waiter);
+    for (const hash of waiter.hashes) this.hashed[hash]--;
+    for (const key of waiter.keys) {
+      const queue = this.queues.get(key) as Waiter[];
+      if (queue.length === 1) this.queues.delete(key);
+      else queue.splice(queue.indexOf(waiter), 1);
+    }
+  }
+
+  /** Whether anybody waits for a key of the request in `call`; `wakeFound` then resumes them. */
+  concerns(call: Call, row: CommandRow): boolean {
+    this.found.length = 0;
+    for (const i of this.argumentsOf(call, row)) {
+      call.hashKey(i);
+      if (this.hashed[call.hash & (HASH_SLOTS - 1)] === 0) continue;
+      const queue = this.queues.get(latin1(call, i));
+      if (queue !== undefined) this.found.push(queue);
+    }
+    return this.found.length > 0;
+  }
+
+  /** Resumes those who wait for what `concerns` has found, the first to come first. */
+  wakeFound(): void {
+    for (const queue of this.found) for (const waiter of queue) waiter.session.resume();
+    this.found.length = 0;
+  }
+
+  /** After a command that may have written any key. */
+  wakeAll(): void {
+    for (const session of this.waiters.keys()) session.resume();
+  }
+
+  /** The waiter came while workers had commands for its shards: it has to look again when they are done. */
+  race(waiter: Waiter, settledAt: Float64Array): void {
+    waiter.settledAt = settledAt;
+    if (this.waiters.get(waiter.session) === waiter) this.racing.add(waiter);
+  }
+
+  /** Workers have finished so many commands by shard. */
+  workersFinished(finished: Float64Array): void {
+    if (this.racing.size === 0) return;
+    for (const waiter of this.racing) {
+      waiter.session.resume();
+      const settledAt = waiter.settledAt as Float64Array;
+      if (finished.every((done, shard) => done >= settledAt[shard])) this.racing.delete(waiter);
+    }
+  }
+
+  private argumentsOf(call: Call, row: CommandRow): number[] {
+    const out = this.keyArguments;
+    out.length = 0;
+    if (row.keys !== undefined) {
+      if (!row.keys(call, out)) out.length = 0;
+      return out;
+    }
+    if (row.firstKey === 0) return out;
+    const last = row.lastKey < 0 ? call.argc + row.lastKey : row.lastKey;
+    for (let i = row.firstKey; i <= last; i += row.keyStep) out.push(i);
+    return out;
+  }
+}
+
+function latin1(call: Call, i: number): string {
+  const { buf, off, len } = call;
+  return Buffer.from(buf.buffer, buf.byteOffset + off[i], len[i]).toString('latin1');
+}
