@@ -48,10 +48,12 @@ export class TtlSample {
   add(a: Arena, db: number, nowMs: number, random: Random, wanted: number): void {
     const t = tableOf(a, db);
     if (t === 0 || expiringCount(a, db) === 0) return;
-    let bucket = expiryNextBucket(a, t, random.below(tableBuckets(a, t)));
-    if (bucket < 0) bucket = expiryNextBucket(a, t, 0);
+    let from = random.below(tableBuckets(a, t));
     // Every bucket in the index holds a key with an expiry or held one once; a few of them are enough.
-    for (let looked = 0, found = 0; bucket >= 0 && looked < wanted && found < wanted; looked++) {
+    for (let looked = 0, found = 0; looked < wanted && found < wanted; looked++) {
+      let bucket = expiryNextBucket(a, t, from);
+      if (bucket < 0) bucket = expiryNextBucket(a, t, 0);
+      if (bucket < 0) return;
       this.records.length = 0;
       bucketRecords(a, t, bucket, this.records);
       for (const record of this.records) {
@@ -60,7 +62,7 @@ export class TtlSample {
         this.count++;
         found++;
       }
-      bucket = expiryNextBucket(a, t, bucket + 1);
+      from = bucket + 1;
     }
   }
 

@@ -61,7 +61,7 @@ export class Metrics {
   private readonly latency: LatencyMonitor;
   private readonly counts: () => Counts;
   private readonly baseline = new Map<number, number>();
-  /** How late the event loop was, in nanoseconds with LOOP_RESOLUTION_MS: since the reset, and since the last sample. */
+  /** How late the event loop was, in nanoseconds with LOOP_RESOLUTION_MS: since the reset, and since the last spike. */
   private readonly loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   private readonly recentLoop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   private lastUtilization = performance.eventLoopUtilization();
@@ -137,7 +137,10 @@ export class Metrics {
       return;
     }
     this.recentLoop.enable();
-    if (this.recentLoop.count > 0) this.latency.note('event-loop', this.recentLoop.max / 1e6 - LOOP_RESOLUTION_MS);
+    const lateMs = this.recentLoop.count === 0 ? 0 : this.recentLoop.max / 1e6 - LOOP_RESOLUTION_MS;
+    if (lateMs < this.latency.thresholdMs) return;
+    this.latency.note('event-loop', lateMs);
+    // Only now: a reset also forgets the delay that is going on, if this timer comes round before the monitor's own.
     this.recentLoop.reset();
   }
 }

@@ -64,7 +64,8 @@ const DETERMINED: Arg[][] = [
   ['config', 'set', 'databases', '3'],
   ['config', 'set', 'maxmemory', 'x'],
   ['config', 'set', 'maxmemory', '1gb', 'hz', '20'],
-  ['config', 'get', 'hz', 'maxmemory'],
+  ['config', 'get', 'hz'],
+  ['config', 'get', 'maxmemory'],
   ['config', 'set', 'maxmemory', '0', 'hz', '10'],
   ['config', 'rewrite'],
   ['config', 'resetstat', 'x'],
@@ -222,6 +223,23 @@ describe.skipIf(!redisAvailable)('the commands about the server beside redis-ser
       reply.replace(/^([:,])[-\d.e+]+/gm, '$1').replace(/^\$\d+\r\n[\d.]+\r\n/gm, 'n');
     const [mine, redis] = await Promise.all([ours.run('memory', 'stats'), theirs.run('memory', 'stats')]);
     expect(shape(mine)).toBe(shape(redis));
+  });
+
+  it.each(['2', '3'])('document the same arguments in COMMAND DOCS, RESP%s', async (protocol) => {
+    await Promise.all([ours.run('hello', protocol), theirs.run('hello', protocol)]);
+    const names = decodeList(await ours.run('command', 'list')) as string[];
+    const [mine, redis] = await Promise.all(
+      [ours, theirs].map(async (client) => mapOf(await client.run('command', 'docs', ...names))),
+    );
+    expect(redis.size).toBeGreaterThan(200);
+    // Summaries and complexities are our own words.
+    const compared = (docs: Decoded | undefined): Decoded[] => {
+      const fields = new Map<string, Decoded>();
+      const list = docs as Decoded[];
+      for (let i = 0; i < list.length; i += 2) fields.set(list[i] as string, list[i + 1]);
+      return ['since', 'group', 'doc_flags', 'deprecated_since', 'arguments'].map((name) => fields.get(name) ?? null);
+    };
+    for (const [name, docs] of redis) expect([name, ...compared(mine.get(name))]).toEqual([name, ...compared(docs)]);
   });
 
   it('format the same figures alike', async () => {
@@ -455,7 +473,7 @@ describe.each(['auto', 'inline', 'ring'])('slow commands, dispatch %s', (dispatc
   it('are told to the latency monitor', async () => {
     await client.run('config', 'set', 'latency-monitor-threshold', '30');
     await client.run('latency', 'reset');
-    // The event loop is watched from the next sample on, and what was seen is told by the one after.
+    // The event loop is watched from the next sample on, and what was seen is told by one of those after.
     await sleep(250);
     await client.run('debug', 'sleep', '0.08');
     await sleep(250);
