@@ -114,6 +114,7 @@ async function main(): Promise<void> {
   warn(config, log);
 
   const node = new Node(config, log, die);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => node.shutdown(`Received ${signal}`));
   try {
     await node.listen();
   } catch (error) {
@@ -122,7 +123,6 @@ async function main(): Promise<void> {
   const port = config.get('port');
   const where = port === 0 ? 'nowhere (port 0)' : `port ${port} of ${config.get('bind').join(' ')}`;
   log.write('notice', `Ready to accept connections: ${where}`);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => node.shutdown(`Received ${signal}`));
 }
 
 await main();

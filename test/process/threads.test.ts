@@ -138,15 +138,16 @@ describe('a worker that dies', () => {
   it('is reported with what went wrong and which shards it had', async () => {
     const shards = Shards.create(4, 16 * 1024 * 1024, 16, [1, 2]);
     const settings = new Settings();
+    let pool: WorkerPool | undefined;
     const died = new Promise<string>((resolve) => {
-      const pool = new WorkerPool(2, shards, settings, resolve);
+      pool = new WorkerPool(2, shards, settings, resolve);
       const call = new Call(shards, settings);
       call.argc = 0;
       // A row that does not exist: the worker throws, as it would on any broken invariant.
       pool.send(1, call, 9999, 0, { id: 1, nextSeq: 0 } as Session, 1);
       pool.ring();
-      setTimeout(() => pool.stop(), 1500);
     });
     expect(await died).toMatch(/worker 1 failed: TypeError/);
+    pool?.stop();
   });
 });
