@@ -145,6 +145,8 @@ export class WorkerLink {
   readonly requests: Ring;
   private readonly replies: Ring;
   private readonly port: MessagePort;
+  /** The arguments of the request received last, when they came by the port: it may be received again. */
+  private blob: ArrayBuffer | undefined = undefined;
 
   constructor(memory: LinkMemory, port: MessagePort) {
     this.bells = new Int32Array(memory.bells);
@@ -153,7 +155,10 @@ export class WorkerLink {
     this.port = port;
   }
 
-  /** Sets `call` to the request record at `at`. Its bytes stay in the ring until `requests.release(at)`. */
+  /**
+   * Sets `call` to the request record at `at`, the next in the ring. It stays there until `release`: a request that finds
+   * its shard locked is received again.
+   */
   receive(at: number, call: Call): void {
     const u32 = this.requests.u32;
     const word = at >>> 2;
@@ -168,9 +173,15 @@ export class WorkerLink {
     if ((flags & FLAG_BLOB) === 0) {
       readArguments(call, u32, this.requests.u8, at + REQUEST_BYTES);
     } else {
-      const buffer = receiveBlob(this.port);
-      readArguments(call, new Uint32Array(buffer), new Uint8Array(buffer), 0);
+      this.blob ??= receiveBlob(this.port);
+      readArguments(call, new Uint32Array(this.blob), new Uint8Array(this.blob), 0);
     }
+  }
+
+  /** The request record at `at` has been run. */
+  release(at: number): void {
+    this.blob = undefined;
+    this.requests.release(at);
   }
 
   /**

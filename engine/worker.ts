@@ -117,7 +117,7 @@ class WorkerThread {
       const now = performance.now();
       this.reply(at, (now - beganAt) * 1000);
       beganAt = now;
-      requests.release(at);
+      this.link.release(at);
     }
     this.link.publish();
     this.ringMain();
