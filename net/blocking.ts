@@ -3,7 +3,8 @@
  * each that has a deadline. Main thread; the dispatcher puts sessions in and takes them out.
  *
  * A waiting session keeps its request, and is resumed when somebody has written one of its keys: then the request runs
- * again, and a session that finds nothing keeps its place. Queues go by a key's bytes alone, without its database,
+ * again, and a session that finds nothing keeps its place. A write wakes the first few of a queue; each that got
+ * something, or ended, wakes another, so that a push costs the same however many wait. Queues go by a key's bytes alone, without its database,
  * since MOVE, COPY and SWAPDB write into other databases than their client's: a session woken for nothing waits on.
  *
  * While nobody waits, this costs each command one comparison, of `count`. While somebody does, it costs each write a
@@ -21,14 +22,20 @@ type End = typeof WAITING | typeof TIMED_OUT | typeof UNBLOCKED;
 
 /** setTimeout takes no longer delays. */
 const MAX_TIMER_MS = 0x7fffffff;
+/** Sessions of a queue that a write wakes at once. */
+const WOKEN_AT_ONCE = 4;
 /** Slots of the table that tells which hashes nobody waits for. */
 const HASH_SLOTS = 4096;
 
 export class Waiter {
   readonly session: Session;
+  /** The group of its command, which tells the type of value it waits for. */
+  readonly group: string;
   readonly keys: string[] = [];
   readonly hashes: number[] = [];
   end: End = WAITING;
+  /** Resumed, and has not tried again yet. */
+  awake = false;
   timer: NodeJS.Timeout | undefined = undefined;
   /**
    * By shard: how many commands workers must have finished there before all that were queued when this session came are
@@ -36,8 +43,14 @@ export class Waiter {
    */
   settledAt: Float64Array | undefined = undefined;
 
-  constructor(session: Session) {
+  constructor(session: Session, group: string) {
     this.session = session;
+    this.group = group;
+  }
+
+  wake(): void {
+    this.awake = true;
+    this.session.resume();
   }
 }
 
@@ -60,10 +73,13 @@ export class Blocking {
 
   /** Lets the session wait for the keys of the request in `call`, for `call.blockMs`. */
   add(session: Session, call: Call, row: CommandRow): Waiter {
-    const waiter = new Waiter(session);
+    const waiter = new Waiter(session, row.group);
     this.waiters.set(session, waiter);
     this.count++;
-    for (const i of this.argumentsOf(call, row)) {
+    const keys = this.argumentsOf(call, row);
+    // A move waits for its source only.
+    if (isMove(row)) keys.length = 1;
+    for (const i of keys) {
       const key = latin1(call, i);
       if (waiter.keys.includes(key)) continue;
       call.hashKey(i);
@@ -119,6 +135,30 @@ export class Blocking {
       if (queue.length === 1) this.queues.delete(key);
       else queue.splice(queue.indexOf(waiter), 1);
     }
+    if (waiter.awake)
+      for (const key of waiter.keys)
+        this.queues
+          .get(key)
+          ?.find((next) => !next.awake)
+          ?.wake();
+  }
+
+  /**
+   * The waiter was resumed and found nothing; nor would those find anything that wait for the same type in the same
+   * database. The next that waits for something else is woken in its place.
+   */
+  sleep(waiter: Waiter): void {
+    if (!waiter.awake) return;
+    waiter.awake = false;
+    for (const key of waiter.keys) {
+      const queue = this.queues.get(key) as Waiter[];
+      for (let i = queue.indexOf(waiter) + 1; i < queue.length; i++) {
+        const next = queue[i];
+        if (next.awake || (next.group === waiter.group && next.session.db === waiter.session.db)) continue;
+        next.wake();
+        break;
+      }
+    }
   }
 
   /** Whether anybody waits for a key of the request in `call`; `wakeFound` then resumes them. */
@@ -133,15 +173,17 @@ export class Blocking {
     return this.found.length > 0;
   }
 
-  /** Resumes those who wait for what `concerns` has found, the first to come first. */
+  /** Resumes the first of those who wait for what `concerns` has found. */
   wakeFound(): void {
-    for (const queue of this.found) for (const waiter of queue) waiter.session.resume();
+    for (const queue of this.found) {
+      for (let i = 0; i < queue.length && i < WOKEN_AT_ONCE; i++) queue[i].wake();
+    }
     this.found.length = 0;
   }
 
   /** After a command that may have written any key. */
   wakeAll(): void {
-    for (const session of this.waiters.keys()) session.resume();
+    for (const waiter of this.waiters.values()) waiter.wake();
   }
 
   /** The waiter came while workers had commands for its shards: it has to look again when they are done. */
@@ -154,7 +196,7 @@ export class Blocking {
   workersFinished(finished: Float64Array): void {
     if (this.racing.size === 0) return;
     for (const waiter of this.racing) {
-      waiter.session.resume();
+      waiter.wake();
       const settledAt = waiter.settledAt as Float64Array;
       if (finished.every((done, shard) => done >= settledAt[shard])) this.racing.delete(waiter);
     }
@@ -172,6 +214,11 @@ export class Blocking {
     for (let i = row.firstKey; i <= last; i += row.keyStep) out.push(i);
     return out;
   }
+}
+
+/** Whether a blocking command moves an element to its second key, rather than only taking some. */
+export function isMove(row: CommandRow): boolean {
+  return row.lastKey === 2;
 }
 
 function latin1(call: Call, i: number): string {

@@ -34,7 +34,7 @@ import { SEVERAL_SHARDS } from '../engine/link.ts';
 import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
 import { Random } from '../engine/random.ts';
 import type { Shards } from '../engine/shards.ts';
-import { Blocking, TIMED_OUT, WAITING } from './blocking.ts';
+import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
 import type { Session } from './session.ts';
@@ -52,6 +52,11 @@ const HEAVY_US = 1000;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 /** Buckets with something to expire that are looked at when a shard is borrowed. */
 const EXPIRE_BUCKETS = 4;
+/** How long the replies of workers may be handed out in one go, and after how many of them the clock is looked at. */
+const REPLIES_MS = 4;
+const REPLIES_PER_LOOK = 32;
+/** A reply of two to this many bytes counts as two. */
+const REPLY_CREDIT_SHIFT = 11;
 /** The number of the main thread in lock words; workers follow. */
 export const MAIN_THREAD = 0;
 
@@ -203,6 +208,7 @@ export class Dispatcher implements Executor {
       execute(call, row, this.evictor);
       if (call.blockMs >= 0) {
         if (waiter === undefined) this.block(session, row);
+        else blocking.sleep(waiter);
         stats.beginBatch(performance.now());
         return STALLED;
       }
@@ -220,7 +226,7 @@ export class Dispatcher implements Executor {
     if (reply.errors !== errors) stats.error(id, reply.lastError, false);
     blocking.remove(session);
     // A move has given somebody something, where the other commands only take.
-    if (call.dirty > 0 && row.lastKey === 2 && blocking.count > 0 && blocking.concerns(call, row)) {
+    if (call.dirty > 0 && isMove(row) && blocking.count > 0 && blocking.concerns(call, row)) {
       blocking.wakeFound();
       session.yieldTurn();
     }
@@ -259,6 +265,7 @@ export class Dispatcher implements Executor {
     }
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
     this.locks.release(shard);
+    if (session.windowFull) return this.stall(session);
     if (!this.workers.send(this.workers.ofShard(shard), call, id, shard, session, this.seeds.next())) {
       return this.stall(session);
     }
@@ -355,6 +362,8 @@ export class Dispatcher implements Executor {
   private takeReplies(): void {
     const clients = this.clients;
     if (clients === undefined) return;
+    let deadlineMs = 0;
+    let credit = REPLIES_PER_LOOK;
     for (let reply = this.workers.nextReply(); reply !== undefined; reply = this.workers.nextReply()) {
       if (reply.shard === SEVERAL_SHARDS) {
         this.manyFinished(reply.session, this.table.rows[reply.row]);
@@ -371,6 +380,16 @@ export class Dispatcher implements Executor {
       if (reply.length > 0 && reply.u8[reply.start] === 45) this.countError(reply.row, reply.u8, reply.start + 1);
       clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
       this.workers.releaseReply();
+      credit -= 1 + (reply.length >>> REPLY_CREDIT_SHIFT);
+      if (credit > 0) continue;
+      const nowMs = performance.now();
+      if (deadlineMs === 0) deadlineMs = nowMs + REPLIES_MS;
+      if (nowMs >= deadlineMs) {
+        // Reads and timers first; the worker waits when its ring is full.
+        setImmediate(() => this.takeReplies());
+        break;
+      }
+      credit = REPLIES_PER_LOOK;
     }
     this.blocking.workersFinished(this.finished);
     for (const session of this.stalled) session.resume();

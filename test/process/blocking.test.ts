@@ -246,6 +246,38 @@ describe.each(TARGETS)('%s', (_name, start) => {
     expect(await main.run('lrange', 'k', '0', '-1')).toBe(bulks('c'));
   });
 
+  it('serves many, and those who wait for something else behind them', async () => {
+    const replies: Promise<string>[] = [];
+    for (let i = 0; i < 12; i++) replies.push((await waits('blpop', 'k', '0')).reply);
+    const zset = await waits('bzpopmin', 'k', '0');
+    const elsewhere = await client();
+    await elsewhere.run('select', '1');
+    const inOther = elsewhere.run('brpop', 'k', '0');
+    await untilBlocked(14);
+    await main.run('zadd', 'k', '1', 'm');
+    expect(await zset.reply).toBe(bulks('k', 'm', '1'));
+    const writer = await client();
+    await writer.run('select', '1');
+    await writer.run('rpush', 'k', 'x');
+    expect(await inOther).toBe(bulks('k', 'x'));
+    const names = replies.map((_, i) => `e${i}`);
+    expect(await main.run('rpush', 'k', ...names, 'more')).toBe(':13\r\n');
+    expect(await Promise.all(replies)).toEqual(names.map((name) => bulks('k', name)));
+    expect(await main.run('lrange', 'k', '0', '-1')).toBe(bulks('more'));
+  });
+
+  it('passes over those who go while they are woken', async () => {
+    const clients: RawClient[] = [];
+    for (let i = 0; i < 6; i++) clients.push((await waits('blpop', 'k', '0')).client);
+    const last = await waits('blpop', 'k', '0');
+    const ids = await main.run('client', 'list');
+    const blocked = [...ids.matchAll(/id=(\d+) .*flags=b/g)].map((match) => match[1]);
+    const kills = blocked.slice(0, 6).map((id) => ['client', 'unblock', id]);
+    await main.pipeline([...kills, ['rpush', 'k', 'v']]);
+    expect(await last.reply).toBe(bulks('k', 'v'));
+    expect(clients.length).toBe(6);
+  });
+
   it('serves them before the next command of whoever pushed', async () => {
     const { reply } = await waits('blpop', 'k', '0');
     expect(
