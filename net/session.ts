@@ -64,6 +64,12 @@ const WAITING_INPUT_BYTES = 64 * 1024;
 /** A session's buffer grows to what the unfinished request announces, but at most to so many times what has arrived. */
 const TRUSTED_GROWTH = 4;
 
+/** The window of a new session and the widest, in requests; with large replies, so many that they fit into so many bytes. */
+const FIRST_WINDOW = 32;
+const LARGEST_WINDOW = 1024;
+const LARGE_REPLY_BYTES = 16 * 1024;
+const WINDOW_BYTES = 16 * 1024 * 1024;
+
 const EMPTY = new Uint8Array(0);
 
 export class Session {
@@ -102,6 +108,8 @@ export class Session {
   private authenticated: boolean;
   private state = 0;
   private nextReply = 0;
+  /** How many requests other threads may hold at once: grows with every reply, and shrinks to what large ones allow. */
+  private window = FIRST_WINDOW;
   private stash: Map<number, Uint8Array> | undefined = undefined;
   /** Numbers of outstanding requests whose replies CLIENT REPLY suppresses. */
   private mutedSeqs: Set<number> | undefined = undefined;
@@ -383,6 +391,9 @@ export class Session {
     const muted = this.mutedSeqs?.delete(this.nextReply) === true;
     if (!muted) this.append(from, start, length);
     this.nextReply = (this.nextReply + 1) >>> 0;
+    if (length >= LARGE_REPLY_BYTES)
+      this.window = Math.max(1, Math.min(this.window, Math.floor(WINDOW_BYTES / length)));
+    else if (this.window < LARGEST_WINDOW) this.window++;
   }
 
   /** An out-of-band message (a RESP3 push), whole; goes between two replies. Written by the next `clients.flush()`. */
@@ -492,6 +503,14 @@ export class Session {
   /** Whether another thread still owes a reply to a request of this session. */
   get hasOutstanding(): boolean {
     return (this.state & OUTSTANDING) !== 0;
+  }
+
+  /**
+   * Whether other threads hold as many of its requests as they may. What they hold is answered whether the client reads
+   * or not, so this bounds what a client that does not read can make us keep.
+   */
+  get windowFull(): boolean {
+    return (this.state & OUTSTANDING) !== 0 && (this.nextSeq - this.nextReply) >>> 0 >= this.window;
   }
 
   get closing(): boolean {
