@@ -6,6 +6,9 @@ import { freePort, RawClient, waitForPort } from './redis.ts';
 const MAIN = fileURLToPath(new URL('../../net/main.ts', import.meta.url));
 const NODE = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
 
+/** What `--dispatch` takes. */
+export const MODES = ['auto', 'inline', 'ring'] as const;
+
 export class TestNode {
   readonly port: number;
   readonly child: ChildProcess;
