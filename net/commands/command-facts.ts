@@ -66,7 +66,7 @@ export const TIPS: readonly (readonly [tips: string, names: string])[] = [
   ],
   [
     'nondeterministic_output_order',
-    'command command|docs command|info command|list hgetall hkeys hvals sdiff sinter smembers sunion',
+    'command command|docs command|info command|list hgetall hkeys hvals module|list sdiff sinter smembers sunion',
   ],
   ['nondeterministic_output request_policy:special', 'scan'],
   [

@@ -10,6 +10,7 @@ import { infoRow } from './info.ts';
 import { latencyRow } from './latency.ts';
 import { lifecycleRows } from './lifecycle.ts';
 import { memoryRow } from './memory.ts';
+import { MODULE_ROW } from './module.ts';
 import { slowLogRow } from './slowlog.ts';
 
 /** Called before the node has its table, stats and clients: the handlers find those when they run. */
@@ -24,6 +25,7 @@ export function serverRows(node: Node): CommandRow[] {
     latencyRow(node),
     ...lifecycleRows(node),
     memoryRow(node),
+    MODULE_ROW,
     slowLogRow(node),
   ];
 }
