@@ -56,6 +56,7 @@ export class Node {
       seed[1],
     ]);
     this.call = new Call(this.shards, config.settings);
+    this.call.random.reseed(randomBytes(4).readInt32LE());
     const rows: CommandRow[] = [...engineRows, ...CONNECTION_ROWS, ...serverRows(this)];
     this.table = new CommandTable(rows);
     this.stats = new CommandStats(this.table);
