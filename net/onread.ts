@@ -47,7 +47,34 @@ export function readShared(accepted: net.Socket, shared: Uint8Array, onBytes: On
   to._server = from._server;
   // Lets the stream come to its 'end' event; the bytes themselves never pass through it.
   socket.resume();
+  shortcut(handle, shared, onBytes);
   return socket;
+}
+
+interface ReadHandle extends Handle {
+  onread?: (this: ReadHandle, arrayBuffer: unknown) => unknown;
+}
+
+interface ReadBinding {
+  streamBaseState?: Int32Array;
+  kReadBytesOrError?: number;
+}
+
+/**
+ * Takes bytes from the handle before the stream's own reader, which has timers and buffers to look after for each read
+ * (0.1 microseconds); the end of the stream and errors still go to that.
+ */
+function shortcut(handle: ReadHandle, shared: Uint8Array, onBytes: OnBytes): void {
+  const { binding } = process as unknown as { binding?: (name: string) => ReadBinding };
+  const { streamBaseState: state, kReadBytesOrError: bytesRead } = binding?.('stream_wrap') ?? {};
+  const inner = handle.onread;
+  if (!(state instanceof Int32Array) || typeof bytesRead !== 'number' || typeof inner !== 'function') return;
+  handle.onread = function (arrayBuffer): unknown {
+    const length = state[bytesRead];
+    if (length <= 0) return inner.call(this, arrayBuffer);
+    onBytes(shared, length);
+    return undefined;
+  };
 }
 
 export function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
