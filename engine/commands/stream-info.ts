@@ -65,7 +65,7 @@ function stream(c: Call): void {
 function fullCount(c: Call): number {
   const isFull = (c.argc === 4 || c.argc === 6) && c.is(3, 'FULL');
   if (!isFull || (c.argc === 6 && !c.is(4, 'COUNT'))) {
-    c.reply.error(`ERR unknown subcommand or wrong number of arguments for '${c.str(1)}'. Try XINFO HELP.`);
+    c.reply.error(`ERR unknown subcommand or wrong number of arguments for '${c.shown(1)}'. Try XINFO HELP.`);
     return -1;
   }
   if (c.argc === 4) return FULL_COUNT;
@@ -100,7 +100,7 @@ function groups(c: Call): void {
 
 function consumers(c: Call): void {
   if (lookupStream(c) !== 0) {
-    c.reply.error(`NOGROUP No such consumer group '${c.str(3)}' for key name '${c.str(2)}'`);
+    c.reply.error(`NOGROUP No such consumer group '${c.shown(3)}' for key name '${c.shown(2)}'`);
   }
 }
 

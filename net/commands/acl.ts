@@ -20,7 +20,7 @@ export function aclRow(node: Node): CommandRow {
     let names = CATEGORIES;
     if (call.argc === 3) {
       const wanted = CATEGORIES.find((category) => call.is(2, category.toUpperCase()));
-      if (wanted === undefined) return call.reply.error(`ERR Unknown category '${call.str(2)}'`);
+      if (wanted === undefined) return call.reply.error(`ERR Unknown category '${call.shown(2)}'`);
       names = node.table.rows.filter((row) => categoriesOf(row).includes(wanted)).map((row) => row.name);
     }
     call.reply.arrayHeader(names.length);

@@ -34,7 +34,8 @@ export function configRow(node: Node): CommandRow {
   function set(call: Call): void {
     if (call.argc % 2 !== 0) return call.reply.error(ERR.SYNTAX);
     const pairs: [string, string][] = [];
-    for (let i = 2; i < call.argc; i += 2) pairs.push([call.str(i), call.str(i + 1)]);
+    // A name may come back in an error, byte for byte.
+    for (let i = 2; i < call.argc; i += 2) pairs.push([call.shown(i), call.str(i + 1)]);
     const refusal = config.setMany(pairs);
     if (refusal === undefined) call.reply.ok();
     else call.reply.error(refusal);

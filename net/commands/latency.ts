@@ -55,7 +55,7 @@ export function latencyRow(node: Node): CommandRow {
   function graph(call: Call): void {
     const event = call.str(2);
     const series = latency.events.get(event);
-    if (series === undefined) call.reply.error(`ERR No samples available for event '${event}'`);
+    if (series === undefined) call.reply.error(`ERR No samples available for event '${call.shown(2)}'`);
     else call.reply.verbatim('txt', latencyGraph(event, series, Math.floor(call.nowMs / 1000)));
   }
 

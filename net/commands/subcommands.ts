@@ -20,7 +20,7 @@ export function helpHandler(container: string, lines: readonly string[]): (call:
 
 /** For a subcommand that exists, with an argument too many or too few. */
 export function subcommandSyntax(call: Call): void {
-  const [container, name] = [call.str(0).toUpperCase(), call.str(1).slice(0, 128)];
+  const [container, name] = [call.str(0).toUpperCase(), call.shown(1, 128)];
   call.reply.error(`ERR unknown subcommand or wrong number of arguments for '${name}'. Try ${container} HELP.`);
 }
 
