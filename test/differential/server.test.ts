@@ -33,6 +33,29 @@ const SETUP: Arg[][] = [
   ['sadd', 's2', ...Array.from({ length: 200 }, (_, i) => i)],
 ];
 
+/** Requests that once were answered otherwise than by Redis. */
+const ONCE_DIFFERENT: Arg[][] = [
+  ['get\0x', 'a'],
+  [Uint8Array.of(255, 254), Uint8Array.of(128), 'x'.repeat(200)],
+  ['config', 'set', Uint8Array.of(0xe4), '1'],
+  ['bitfield', 'b', 'overflow', 'sat', 'set', 'i16', 0, '-9223372036854775808', 'get', 'i16', 0],
+  ['bitfield', 'b', 'overflow', 'sat', 'incrby', 'i32', 64, '-9223372036854775808', 'get', 'i32', 64],
+  ['sadd', 'members', 'b'],
+  ['setrange', 'b', 20, 'abc'],
+  ['sort', 'members', 'by', '*'],
+  ['set', 'b', `1${'0'.repeat(300)}`],
+  ['sort', 'members', 'by', '*'],
+  ['zadd', 'z', `1${'0'.repeat(300)}`, 'm'],
+  ['command', 'getkeys', 'xread', 'streams', 'a', 'b', '0'],
+  ['command', 'getkeysandflags', 'bitfield', 'a', 'foo'],
+  ['command', 'getkeysandflags', 'georadius', 'g', 0, 0, 1, 'km', 'store', 'd'],
+  // Pipelined, so that a worker may still have the first when the next is asked.
+  ['config', 'set', 'hash-max-listpack-value', '0'],
+  ['hset', 'h', 'field', 'value'],
+  ['config', 'set', 'hash-max-listpack-value', '64'],
+  ['object', 'encoding', 'h'],
+];
+
 function pipeline(random: Random, make: (r: Random) => Arg[]): Arg[][] {
   return Array.from({ length: 1 + random.below(LONGEST_BATCH) }, () => make(random));
 }
@@ -89,6 +112,10 @@ describe.skipIf(!redisAvailable).each(['auto', 'inline', 'ring'])('dispatch %s a
   function protocols(round: number): number[] {
     return Array.from({ length: CONNECTIONS }, (_, i) => 2 + ((i + round) % 2));
   }
+
+  it('what once differed', async () => {
+    for (let n = 0; n < 20; n++) await duel.run([2 + (n % 2)], [{ connection: 0, commands: ONCE_DIFFERENT }], mode);
+  });
 
   it(
     'pipelines on several connections and databases, one after another',

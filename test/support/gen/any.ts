@@ -60,6 +60,7 @@ const LEX_KEYS = ['lex1', '{z}lex2'];
 
 /** One command of any generator. */
 export function anyCommand(r: Random): Arg[] {
+  if (r.below(60) === 0) return [pick(r, ['PTTL', 'TTL', 'PEXPIRETIME', 'EXPIRETIME']), pick(r, SHARED_KEYS)];
   for (;;) {
     const command = pick(r, ALL)(r);
     const exchanged = r.below(12) === 0 && !isGeo(command) ? withOtherKey(r, command) : command;
