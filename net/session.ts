@@ -306,6 +306,9 @@ export class Session {
         if (outcome !== DONE || this.state !== 0) this.settle(outcome, mark);
         if (reply.length > EARLY_WRITE_BYTES) this.writeEarly();
         if (--scheduler.credit <= 0 && scheduler.overBudget() && next < end) this.enqueue();
+      } else if ((this.state & MUTED) !== 0) {
+        // In Redis a request that asks for nothing uses up CLIENT REPLY SKIP, too.
+        this.endSkip();
       }
       at = next;
       if ((this.state & STOPPED) !== 0) break;
@@ -357,6 +360,11 @@ export class Session {
         reply.rewind(mark);
       }
     }
+    this.endSkip();
+  }
+
+  /** After a request: CLIENT REPLY SKIP is for the one behind it. */
+  private endSkip(): void {
     if (this.replyMode === REPLY_SKIP_NEXT) this.replyMode = REPLY_SKIP;
     else if (this.replyMode === REPLY_SKIP) this.setReplyMode(REPLY_ON);
   }

@@ -45,6 +45,10 @@ describe('batches', () => {
     expect(transport.output).toBe('+OK\r\n$5\r\nvalue\r\n'.repeat(text.length - 1));
   });
 
+  test('an empty request uses up CLIENT REPLY SKIP', async () => {
+    expect(await ask(`${request('CLIENT', 'REPLY', 'SKIP')}*0\r\n${request('PING')}`)).toBe('+PONG\r\n');
+  });
+
   test('a long value in pieces', async () => {
     const value = 'x'.repeat(1_000_000);
     expect(await ask(request('SET', 'k', value) + request('PING'))).toBe('+OK\r\n+PONG\r\n');
