@@ -138,6 +138,8 @@ describe.skipIf(!redisAvailable)('the command table against redis-server', () =>
       const commands: Arg[][] = [];
       while (commands.length < 300) {
         const command = anyCommand(random);
+        // Redis takes the second for another option, though SORT itself takes it for a key.
+        if (/\bstore,store\b/i.test(command.join())) continue;
         commands.push(['command', 'getkeys', ...command], ['command', 'getkeysandflags', ...command]);
         commands.push(['command', 'getkeys', ...command.slice(0, 1 + random.below(command.length))]);
       }

@@ -5,7 +5,7 @@
  * `MILLRACE_SEED=<n>` changes what rubbish is sent, `MILLRACE_ROUNDS=<n>` how much of it.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
 import { MODES, TestNode } from '../support/node.ts';
 import { encodeCommand, type RawClient } from '../support/redis.ts';
@@ -15,14 +15,35 @@ import { Wire } from '../support/wire.ts';
 const SEED = Number(process.env.MILLRACE_SEED ?? 1);
 const RUBBISH_ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? 60);
 const MIB = 1024 * 1024;
+/** What others may notice of it. Generous, for machines that do many things at once. */
+const SLOWEST_PING_MS = 1000;
 
+type Mode = (typeof MODES)[number];
+
+/** Nodes without flags of their own, one for each dispatch mode, shared by tests since starting one takes long. */
+const plain = new Map<Mode, TestNode>();
 let nodes: TestNode[] = [];
 let wires: Wire[] = [];
 let clients: RawClient[] = [];
 
+function startNode(...flags: string[]): Promise<TestNode> {
+  return TestNode.start('--workers', '2', '--shards', '8', ...flags);
+}
+
+/** A node for one test. */
 async function start(...flags: string[]): Promise<TestNode> {
-  const node = await TestNode.start('--workers', '2', '--shards', '8', ...flags);
+  const node = await startNode(...flags);
   nodes.push(node);
+  return node;
+}
+
+/** The shared node of a mode, empty. */
+async function plainNode(mode: Mode): Promise<TestNode> {
+  const node = plain.get(mode) ?? (await startNode('--dispatch', mode));
+  plain.set(mode, node);
+  const client = await node.connect();
+  expect(await client.run('flushall')).toBe('+OK\r\n');
+  client.close();
   return node;
 }
 
@@ -45,6 +66,10 @@ afterEach(() => {
   wires = [];
   clients = [];
   nodes = [];
+});
+
+afterAll(() => {
+  for (const node of plain.values()) node.stop();
 });
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -98,14 +123,14 @@ describe.each(MODES)('clients that do not read, dispatch %s', (mode) => {
   const REQUESTS = 150;
 
   it('are held back without a limit, harm nobody, and get everything when they read', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const client = await connect(node);
     await client.run('set', 'big', 'x'.repeat(VALUE_BYTES));
     const before = residentMib(node);
     const slow = await open(node);
     slow.stopReading();
     slow.write(Buffer.concat(Array.from({ length: REQUESTS }, () => encodeCommand(['get', 'big']))));
-    expect(await slowestPing(client, 700)).toBeLessThan(500);
+    expect(await slowestPing(client, 700)).toBeLessThan(SLOWEST_PING_MS);
     expect(residentMib(node) - before).toBeLessThan(130);
     expect(await client.run('set', 'other', '1')).toBe('+OK\r\n');
     slow.startReading();
@@ -114,8 +139,9 @@ describe.each(MODES)('clients that do not read, dispatch %s', (mode) => {
   });
 
   it('are disconnected at the hard limit', async () => {
-    const node = await start('--dispatch', mode, '--client-output-buffer-limit', 'normal', '4mb', '0', '0');
+    const node = await plainNode(mode);
     const client = await connect(node);
+    await client.run('config', 'set', 'client-output-buffer-limit', 'normal 4mb 0 0');
     await client.run('set', 'big', 'x'.repeat(VALUE_BYTES));
     const slow = await open(node);
     slow.stopReading();
@@ -125,6 +151,7 @@ describe.each(MODES)('clients that do not read, dispatch %s', (mode) => {
     await slow.closed;
     expect(slow.receivedBytes).toBeLessThan((REQUESTS * VALUE_BYTES) / 2);
     expect(await client.run('strlen', 'big')).toBe(`:${VALUE_BYTES}\r\n`);
+    await client.run('config', 'set', 'client-output-buffer-limit', 'normal 0 0 0');
   });
 });
 
@@ -155,7 +182,7 @@ describe('clients that do not read', () => {
 
 describe('many connections', () => {
   it('come and go, and leave nothing behind', async () => {
-    const node = await start();
+    const node = await plainNode('auto');
     const client = await connect(node);
     // Answered, so that the node has accepted it.
     await client.run('ping');
@@ -197,7 +224,7 @@ describe('many connections', () => {
 
 describe.each(MODES)('connections closed for sending, dispatch %s', (mode) => {
   it('are answered to the end', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const requests = Array.from({ length: 3000 }, (_, i) => encodeCommand(['set', `k:${i}`, 'x'.repeat(i % 500)]));
     const reads = Array.from({ length: 3000 }, (_, i) => encodeCommand(['strlen', `k:${i}`]));
     const wire = await open(node);
@@ -207,7 +234,7 @@ describe.each(MODES)('connections closed for sending, dispatch %s', (mode) => {
   });
 
   it('in the middle of a request are answered up to there', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const wire = await open(node);
     wire.write('*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$5\r\nab');
     expect(await wire.finish()).toBe('+PONG\r\n');
@@ -296,7 +323,7 @@ describe('rubbish', () => {
   }
 
   it('of thousands of connections leaves the node as it was', async () => {
-    const node = await start('--dispatch', 'auto');
+    const node = await plainNode('auto');
     const client = await connect(node);
     await client.run('set', 'kept', 'v');
     const random = new Random(SEED);
@@ -326,7 +353,7 @@ describe('rubbish', () => {
 
 describe.each(MODES)('very much at once, dispatch %s', (mode) => {
   it('a pipeline of 100 000 commands in one write', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const wire = await open(node);
     const client = await connect(node);
     const sets = Array.from({ length: 50_000 }, (_, i) => encodeCommand(['set', `k:${i}`, `v${i}`]));
@@ -338,11 +365,11 @@ describe.each(MODES)('very much at once, dispatch %s', (mode) => {
     const slowestMs = await slowestPing(client, 300);
     await wire.received(expected.length);
     expect(wire.text === expected).toBe(true);
-    expect(slowestMs).toBeLessThan(500);
+    expect(slowestMs).toBeLessThan(SLOWEST_PING_MS);
   });
 
   it('a value of 100 MB', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const client = await connect(node);
     const value = Buffer.alloc(100 * MIB, 'a hundred megabytes of this, and then 8% more. ');
     const wire = await open(node);
@@ -358,7 +385,7 @@ describe.each(MODES)('very much at once, dispatch %s', (mode) => {
     await wire.received(5 + value.length + 14);
     expect(wire.bytes.subarray(0, 12).toString()).toBe(`$${value.length}\r\n`);
     expect(wire.bytes.subarray(12, 12 + value.length).equals(value)).toBe(true);
-    expect(slowestMs).toBeLessThan(1000);
+    expect(slowestMs).toBeLessThan(SLOWEST_PING_MS);
     expect(await client.run('del', 'huge')).toBe(':1\r\n');
   });
 });
@@ -367,8 +394,9 @@ describe.each(MODES)('memory that is full under noeviction, dispatch %s', (mode)
   const OOM = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
 
   it('refuses writes, goes on reading, and takes writes again when keys are deleted', async () => {
-    const node = await start('--dispatch', mode, '--maxmemory', '24mb');
+    const node = await plainNode(mode);
     const client = await connect(node);
+    await client.run('config', 'set', 'maxmemory', '24mb');
     const value = 'x'.repeat(1000);
     let stored = 0;
     for (let full = false; !full; ) {
@@ -391,6 +419,7 @@ describe.each(MODES)('memory that is full under noeviction, dispatch %s', (mode)
     expect(await client.run('mset', 'a', '1', 'b', '2')).toBe('+OK\r\n');
     expect(await client.run('config', 'set', 'maxmemory', '100mb')).toBe('+OK\r\n');
     expect(await client.run('lpush', 'list', 'x')).toBe(':1\r\n');
+    await client.run('config', 'set', 'maxmemory', '0');
   });
 });
 
@@ -423,7 +452,7 @@ describe.each(MODES)('requests cut anywhere, dispatch %s', (mode) => {
   ].join('');
 
   it('are answered as if they were whole', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const atOnce = await open(node);
     atOnce.write(requests);
     await atOnce.received(replies.length);
@@ -441,7 +470,7 @@ describe.each(MODES)('requests cut anywhere, dispatch %s', (mode) => {
   });
 
   it('into single bytes', async () => {
-    const node = await start('--dispatch', mode);
+    const node = await plainNode(mode);
     const wire = await open(node);
     for (const byte of requests) {
       wire.write(byte);
