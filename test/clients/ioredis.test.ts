@@ -9,6 +9,8 @@ import { TARGETS, Target } from '../support/target.ts';
 
 const SUITES = TARGETS.flatMap((target) => [2, 3].map((protocol) => [target, protocol as 2 | 3] as const));
 
+afterAll(() => Target.stopShared());
+
 /** Resolves with the first error that a client emits. */
 function firstError(client: Redis): Promise<Error> {
   return new Promise((resolve) => client.once('error', resolve));
@@ -26,13 +28,12 @@ describe.each(SUITES)('ioredis on %s, RESP%i', (name, protocol) => {
   }
 
   beforeAll(async () => {
-    target = await Target.start(name);
+    target = await Target.shared(name);
     redis = open();
   });
 
-  afterAll(async () => {
+  afterAll(() => {
     for (const client of opened) client.disconnect();
-    await target?.kill();
   });
 
   beforeEach(() => redis.flushall());
@@ -345,12 +346,11 @@ describe.each(SUITES)('ioredis on %s with a password, RESP%i', (name, protocol) 
   }
 
   beforeAll(async () => {
-    target = await Target.start(name, '--requirepass', 'secret');
+    target = await Target.shared(name, '--requirepass', 'secret');
   });
 
-  afterAll(async () => {
+  afterAll(() => {
     for (const client of opened) client.disconnect();
-    await target?.kill();
   });
 
   it('authenticates, by option, with a user name, and by URL', async () => {

@@ -9,6 +9,8 @@ import { TARGETS, Target } from '../support/target.ts';
 
 const SUITES = TARGETS.flatMap((target) => [2, 3].map((protocol) => [target, protocol as 2 | 3] as const));
 
+afterAll(() => Target.stopShared());
+
 /** A client that does not try again where it is turned away. */
 function makeClient(port: number, RESP: 2 | 3, path = '', auth = '') {
   const url = `redis://${auth}127.0.0.1:${port}${path}`;
@@ -29,15 +31,12 @@ describe.each(SUITES)('node-redis on %s, RESP%i', (name, protocol) => {
   let redis: Client;
 
   beforeAll(async () => {
-    target = await Target.start(name);
+    target = await Target.shared(name);
     redis = makeClient(target.port, protocol);
     await redis.connect();
   });
 
-  afterAll(async () => {
-    redis?.destroy();
-    await target?.kill();
-  });
+  afterAll(() => redis?.destroy());
 
   beforeEach(() => redis.flushAll());
 
@@ -349,10 +348,8 @@ describe.each(SUITES)('node-redis on %s with a password, RESP%i', (name, protoco
   let target: Target;
 
   beforeAll(async () => {
-    target = await Target.start(name, '--requirepass', 'secret');
+    target = await Target.shared(name, '--requirepass', 'secret');
   });
-
-  afterAll(() => target?.kill());
 
   it('authenticates, and keeps its database', async () => {
     const client = makeClient(target.port, protocol, '/2', ':secret@');

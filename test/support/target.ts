@@ -12,6 +12,8 @@ const NODE = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.u
 export const TARGETS = redisAvailable ? (['millrace', 'redis-server'] as const) : (['millrace'] as const);
 export type TargetName = (typeof TARGETS)[number];
 
+const started = new Map<string, Target>();
+
 export class Target {
   readonly name: TargetName;
   readonly port: number;
@@ -29,6 +31,19 @@ export class Target {
     const target = new Target(name, await freePort(), flags);
     await target.run();
     return target;
+  }
+
+  /** One that the suites of a file share, for RESP2 and RESP3; `stopShared` ends them. */
+  static async shared(name: TargetName, ...flags: string[]): Promise<Target> {
+    const key = [name, ...flags].join(' ');
+    const target = started.get(key) ?? (await Target.start(name, ...flags));
+    started.set(key, target);
+    return target;
+  }
+
+  static async stopShared(): Promise<void> {
+    await Promise.all([...started.values()].map((target) => target.kill()));
+    started.clear();
   }
 
   /** Starts it (again) and waits until it accepts connections. */
