@@ -243,7 +243,7 @@ describe.each(MODES)('connections closed for sending, dispatch %s', (mode) => {
   });
 });
 
-describe('rubbish', () => {
+describe.each(MODES)('rubbish, dispatch %s', (mode) => {
   const WORDS = [
     'GET',
     'SET',
@@ -323,7 +323,7 @@ describe('rubbish', () => {
   }
 
   it('of thousands of connections leaves the node as it was', async () => {
-    const node = await plainNode('auto');
+    const node = await plainNode(mode);
     const client = await connect(node);
     await client.run('set', 'kept', 'v');
     const random = new Random(SEED);
@@ -387,6 +387,69 @@ describe.each(MODES)('very much at once, dispatch %s', (mode) => {
     expect(wire.bytes.subarray(12, 12 + value.length).equals(value)).toBe(true);
     expect(slowestMs).toBeLessThan(SLOWEST_PING_MS);
     expect(await client.run('del', 'huge')).toBe(':1\r\n');
+  });
+});
+
+describe.each(MODES)('many clients at once, dispatch %s', (mode) => {
+  it('long values next to short ones', async () => {
+    const node = await plainNode(mode);
+    const others = await Promise.all(Array.from({ length: 4 }, () => connect(node)));
+    let busy = true;
+    const short = others.map(async (client, i) => {
+      for (let n = 0; busy; n++) {
+        const keys = Array.from({ length: 30 }, (_, k) => `long:${(n + k) % 8}`);
+        const replies = await client.pipeline(keys.map((key) => ['strlen', key]));
+        for (const reply of replies) expect(reply).toMatch(/^:\d+\r\n$/);
+        expect(await client.run('incr', `count:${i}`)).toBe(`:${n + 1}\r\n`);
+      }
+    });
+    const long = Array.from({ length: 8 }, async (_, i) => {
+      const client = await connect(node);
+      for (let n = 0; n < 12; n++) {
+        const value = String.fromCharCode(97 + i).repeat(200_000 + n * 90_001);
+        const [stored, read] = await client.pipeline([
+          ['set', `long:${i}`, value],
+          ['get', `long:${i}`],
+        ]);
+        expect(stored).toBe('+OK\r\n');
+        expect(read === `$${value.length}\r\n${value}\r\n`).toBe(true);
+      }
+    });
+    await Promise.all(long);
+    busy = false;
+    await Promise.all(short);
+  });
+
+  it('that vanish while their commands run', async () => {
+    const node = await plainNode(mode);
+    const client = await connect(node);
+    const random = new Random(SEED);
+    const value = 'x'.repeat(2000);
+    const keys = Array.from({ length: 16 }, (_, i) => `k:${i}`);
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(
+        Array.from({ length: 30 }, async () => {
+          const wire = await Wire.connect(node.port);
+          const requests: Buffer[] = [];
+          for (let n = 0; n < 200; n++) {
+            const kind = random.below(40);
+            if (kind === 0) requests.push(encodeCommand(['keys', '*']));
+            else if (kind < 5) requests.push(encodeCommand(['mset', ...keys.flatMap((key) => [key, value])]));
+            else if (kind < 10) requests.push(encodeCommand(['mget', ...keys]));
+            else if (kind < 25) requests.push(encodeCommand(['set', keys[random.below(16)], value]));
+            else requests.push(encodeCommand(['get', keys[random.below(16)]]));
+          }
+          wire.write(Buffer.concat(requests));
+          await sleep(random.below(20));
+          wire.destroy();
+        }),
+      );
+      expect(await client.run('ping')).toBe('+PONG\r\n');
+    }
+    await eventually('one client', async () => (await infoField(client, 'connected_clients')) === 1);
+    expect(await client.run('mset', ...keys.flatMap((key) => [key, 'v']))).toBe('+OK\r\n');
+    expect(await client.run('mget', ...keys)).toBe(`*16\r\n${'$1\r\nv\r\n'.repeat(16)}`);
+    expect(await client.run('dbsize')).toBe(':16\r\n');
   });
 });
 
