@@ -6,6 +6,7 @@ import type { Random } from '../../../engine/random.ts';
 import type { Arg } from '../engine.ts';
 import { type Comparison, decode } from '../replies.ts';
 import { bitmapCommand } from './bitmap.ts';
+import { blockingCommand } from './blocking.ts';
 import { GENERIC_KEYS, GENERIC_UNORDERED, genericCommand } from './generic.ts';
 import { geoCommand } from './geo.ts';
 import { HASH_KEYS, HASH_UNORDERED, HASH_UNORDERED_PAIRS, hashCommand } from './hash.ts';
@@ -61,6 +62,7 @@ const LEX_KEYS = ['lex1', '{z}lex2'];
 /** One command of any generator. */
 export function anyCommand(r: Random): Arg[] {
   if (r.below(60) === 0) return [pick(r, ['PTTL', 'TTL', 'PEXPIRETIME', 'EXPIRETIME']), pick(r, SHARED_KEYS)];
+  if (r.below(80) === 0) return blockingCommand(r);
   for (;;) {
     const command = pick(r, ALL)(r);
     const exchanged = r.below(12) === 0 && !isGeo(command) ? withOtherKey(r, command) : command;
