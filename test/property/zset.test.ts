@@ -97,10 +97,12 @@ function step(engine: TestEngine, models: Models, r: Random, spread: Spread): vo
     default: {
       const other = KEYS[r.below(KEYS.length)];
       const limit = r.below(spread.batch * 20);
-      const kept = models.get(other).sorted().slice(0, limit);
+      // A limit of 0 stores 0 to -1, everything. The source is read first: it may be the target.
+      const source = models.get(other).sorted();
+      const kept = limit === 0 ? source : source.slice(0, limit);
       engine.run('zrangestore', key, other, 0, limit - 1);
       model.scores.clear();
-      for (const [name, value] of limit === 0 ? models.get(other).sorted() : kept) model.scores.set(name, value);
+      for (const [name, value] of kept) model.scores.set(name, value);
     }
   }
 }
