@@ -103,7 +103,7 @@ function sameButForSort(command: readonly Arg[], ours: string, theirs: string): 
   const name = String(command[0]).toLowerCase();
   const encodings = ['$8\r\nlistpack\r\n', '$8\r\nskiplist\r\n'];
   if (name === 'object') return encodings.includes(ours) && encodings.includes(theirs);
-  if (name === 'zscan') return plainNumbers(ours) === plainNumbers(theirs);
+  if (name === 'zscan' || name === 'zrandmember') return plainNumbers(ours) === plainNumbers(theirs);
   return name.startsWith('z') && withoutNegativeZero(ours) === withoutNegativeZero(theirs);
 }
 
