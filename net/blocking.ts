@@ -37,11 +37,6 @@ export class Waiter {
   /** Resumed, and has not tried again yet. */
   awake = false;
   timer: NodeJS.Timeout | undefined = undefined;
-  /**
-   * By shard: how many commands workers must have finished there before all that were queued when this session came are
-   * done. Those may have been writes of its keys that nobody could know of.
-   */
-  settledAt: Float64Array | undefined = undefined;
 
   constructor(session: Session, group: string) {
     this.session = session;
@@ -61,8 +56,6 @@ export class Blocking {
   private readonly queues = new Map<string, Waiter[]>();
   /** How many times a hash of this slot is waited for. */
   private readonly hashed = new Uint32Array(HASH_SLOTS);
-  /** Sessions that came while commands were queued for their shards. */
-  private readonly racing = new Set<Waiter>();
   /** Queues of the keys found by `concerns`. */
   private readonly found: Waiter[][] = [];
   private readonly keyArguments: number[] = [];
@@ -128,7 +121,6 @@ export class Blocking {
     this.waiters.delete(session);
     this.count--;
     clearTimeout(waiter.timer);
-    this.racing.delete(waiter);
     for (const hash of waiter.hashes) this.hashed[hash]--;
     for (const key of waiter.keys) {
       const queue = this.queues.get(key) as Waiter[];
@@ -184,22 +176,6 @@ export class Blocking {
   /** After a command that may have written any key. */
   wakeAll(): void {
     for (const waiter of this.waiters.values()) waiter.wake();
-  }
-
-  /** The waiter came while workers had commands for its shards: it has to look again when they are done. */
-  race(waiter: Waiter, settledAt: Float64Array): void {
-    waiter.settledAt = settledAt;
-    if (this.waiters.get(waiter.session) === waiter) this.racing.add(waiter);
-  }
-
-  /** Workers have finished so many commands by shard. */
-  workersFinished(finished: Float64Array): void {
-    if (this.racing.size === 0) return;
-    for (const waiter of this.racing) {
-      waiter.wake();
-      const settledAt = waiter.settledAt as Float64Array;
-      if (finished.every((done, shard) => done >= settledAt[shard])) this.racing.delete(waiter);
-    }
   }
 
   private argumentsOf(call: Call, row: CommandRow): number[] {

@@ -9,6 +9,10 @@
  * A command over several shards takes all their locks in one place, here or on a worker. On a worker, its connection
  * waits for the reply before it goes on: any of its later commands might touch the same keys.
  *
+ * Writes take effect in the order in which this thread accepts them, shard by shard: that order is the log's. What
+ * workers have queued for one shard they run in order; a write over several shards, or one that must run here, waits
+ * until nothing is queued for its shards, behind a *fence* that lets no more in.
+ *
  * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
 import { compactStep } from '../engine/alloc.ts';
@@ -74,8 +78,10 @@ export class Dispatcher implements Executor {
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
   /** Commands queued at workers, by shard. */
   readonly queued: Int32Array;
-  /** Commands that workers have finished, by shard. */
-  private readonly finished: Float64Array;
+  /** By shard: the session that gets it to itself next, or has; 0 = none. Nobody else's commands are queued for it. */
+  private readonly fencedBy: Int32Array;
+  /** Sessions with a fence, and its shards. */
+  private readonly fences = new Map<number, Uint8Array>();
   private readonly needed: Uint8Array;
   /** 1 for rows that wait for an element (reads that may, XREAD, do not yet). */
   private readonly waits: Uint8Array;
@@ -112,7 +118,7 @@ export class Dispatcher implements Executor {
     this.mode = mode;
     this.locks = new LockSet(this.shards, MAIN_THREAD);
     this.queued = new Int32Array(this.shards.arenas.length);
-    this.finished = new Float64Array(this.shards.arenas.length);
+    this.fencedBy = new Int32Array(this.shards.arenas.length);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
@@ -176,9 +182,12 @@ export class Dispatcher implements Executor {
   /** A write of keys that sessions wait for; those run before the next command of this one. */
   private executeWaking(session: Session, row: CommandRow, id: number): Outcome {
     if (session.hasOutstanding) return this.stall(session);
-    this.takeShards(row);
+    markShards(this.call, row, this.needed);
+    if (!this.isUnqueued()) return this.fence(session);
+    this.takeMarked();
     this.run(row, id);
     this.compactMarked();
+    this.unfence(session.id);
     if (this.call.dirty > 0) {
       this.blocking.wakeFound();
       session.yieldTurn();
@@ -186,11 +195,48 @@ export class Dispatcher implements Executor {
     return DONE;
   }
 
-  /** Takes the locks of the shards of the request in `call`, for a command that runs here whatever the mode. */
-  private takeShards(row: CommandRow): void {
-    if (markShards(this.call, row, this.needed) === 0) return;
+  /** Takes the locks of the marked shards, for a command that runs here. */
+  private takeMarked(): void {
     this.locks.takeMarked(this.needed);
     for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
+  }
+
+  /**
+   * The command in `call` has to come after all that is queued for the shards it marked, since writes take effect in the
+   * order in which they are accepted, whoever runs them. Its session waits; meanwhile nobody else's commands are queued
+   * there, so that the wait ends.
+   */
+  private fence(session: Session): Outcome {
+    if (!this.fences.has(session.id) && this.isUnfenced(session)) {
+      for (let shard = 0; shard < this.needed.length; shard++) {
+        if (this.needed[shard] === 1) this.fencedBy[shard] = session.id;
+      }
+      this.fences.set(session.id, this.needed.slice());
+    }
+    return this.stall(session);
+  }
+
+  /** Whether no other session has a fence around a marked shard. */
+  private isUnfenced(session: Session): boolean {
+    if (this.fences.size === 0) return true;
+    for (let shard = 0; shard < this.needed.length; shard++) {
+      const by = this.fencedBy[shard];
+      if (this.needed[shard] === 1 && by !== 0 && by !== session.id) return false;
+    }
+    return true;
+  }
+
+  private unfence(session: number): void {
+    if (this.fences.size === 0 || !this.fences.delete(session)) return;
+    for (let shard = 0; shard < this.fencedBy.length; shard++) {
+      if (this.fencedBy[shard] === session) this.fencedBy[shard] = 0;
+    }
+    this.resumeStalled();
+  }
+
+  private resumeStalled(): void {
+    for (const session of this.stalled) session.resume();
+    this.stalled.clear();
   }
 
   /** A command that waits when it finds nothing. Then its session offers it again after each write of one of its keys. */
@@ -200,23 +246,27 @@ export class Dispatcher implements Executor {
     const reply = call.reply;
     const waiter = blocking.of(session);
     const errors = reply.errors;
+    const runs = waiter === undefined || waiter.end === WAITING;
+    markShards(call, row, this.needed);
+    if (runs && !this.isUnqueued()) return this.fence(session);
     stats.endBatch();
     const startedMs = performance.now();
-    if (waiter === undefined || waiter.end === WAITING) {
-      this.takeShards(row);
+    if (runs) {
+      this.takeMarked();
       call.retried = waiter !== undefined;
       execute(call, row, this.evictor);
+      this.unfence(session.id);
       if (call.blockMs >= 0) {
-        if (waiter === undefined) this.block(session, row);
+        if (waiter === undefined) blocking.add(session, call, row);
         else blocking.sleep(waiter);
         stats.beginBatch(performance.now());
         return STALLED;
       }
       this.compactMarked();
-    } else if (waiter.end === TIMED_OUT) {
-      reply.nilArray();
     } else {
-      reply.error(ERR.UNBLOCKED);
+      this.unfence(session.id);
+      if (waiter?.end === TIMED_OUT) reply.nilArray();
+      else reply.error(ERR.UNBLOCKED);
     }
     const nowMs = performance.now();
     const elapsedUs = (nowMs - startedMs) * 1000;
@@ -231,16 +281,6 @@ export class Dispatcher implements Executor {
       session.yieldTurn();
     }
     return DONE;
-  }
-
-  private block(session: Session, row: CommandRow): void {
-    const waiter = this.blocking.add(session, this.call, row);
-    if (this.isUnqueued(this.needed)) return;
-    const settledAt = this.finished.slice();
-    for (let shard = 0; shard < settledAt.length; shard++) {
-      settledAt[shard] = this.needed[shard] === 1 ? settledAt[shard] + this.queued[shard] : 0;
-    }
-    this.blocking.race(waiter, settledAt);
   }
 
   /** CLIENT UNBLOCK. */
@@ -266,6 +306,7 @@ export class Dispatcher implements Executor {
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
     this.locks.release(shard);
     if (session.windowFull) return this.stall(session);
+    if (this.fences.size > 0 && this.fencedBy[shard] !== 0) return this.stall(session);
     if (!this.workers.send(this.workers.ofShard(shard), call, id, shard, session, this.seeds.next())) {
       return this.stall(session);
     }
@@ -295,12 +336,14 @@ export class Dispatcher implements Executor {
   private executeMany(session: Session, row: CommandRow, id: number): Outcome {
     const call = this.call;
     const count = markShards(call, row, this.needed);
-    if (count === 0 || (this.runsHere(id) && this.isUnqueued(this.needed))) {
-      this.locks.takeMarked(this.needed);
-      for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
+    const writes = (row.flags & WRITE) !== 0;
+    const isUnqueued = this.isUnqueued();
+    if (count === 0 || (isUnqueued && this.runsHere(id))) {
+      this.takeMarked();
       this.run(row, id);
-      if ((row.flags & WRITE) === 0) return DONE;
+      if (!writes) return DONE;
       this.compactMarked();
+      this.unfence(session.id);
       if (this.blocking.count > 0 && row.scope === SCOPE_ALL && call.dirty > 0) {
         this.blocking.wakeAll();
         session.yieldTurn();
@@ -308,18 +351,26 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (session.hasOutstanding) return this.stall(session);
+    if (writes && !(isUnqueued && this.isUnfenced(session))) return this.fence(session);
     const first = row.scope === SCOPE_ALL ? 0 : this.needed.indexOf(1);
     for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.locks.release(shard);
     if (!this.workers.send(this.workers.ofShard(first), call, id, SEVERAL_SHARDS, session, this.seeds.next())) {
       return this.stall(session);
     }
-    for (let shard = 0; shard < this.needed.length; shard++) this.queued[shard] += this.needed[shard];
-    this.waitingForMany.set(session.id, this.needed.slice());
+    for (let shard = 0; shard < this.needed.length; shard++) {
+      this.queued[shard] += this.needed[shard];
+      if (writes && this.needed[shard] === 1) this.fencedBy[shard] = session.id;
+    }
+    const marked = this.needed.slice();
+    if (writes) this.fences.set(session.id, marked);
+    this.waitingForMany.set(session.id, marked);
     return QUEUED;
   }
 
-  private isUnqueued(needed: Uint8Array): boolean {
-    for (let shard = 0; shard < needed.length; shard++) if (needed[shard] === 1 && this.queued[shard] > 0) return false;
+  /** Whether workers have no commands for the marked shards. */
+  private isUnqueued(): boolean {
+    const { needed, queued } = this;
+    for (let shard = 0; shard < needed.length; shard++) if (needed[shard] === 1 && queued[shard] > 0) return false;
     return true;
   }
 
@@ -369,7 +420,6 @@ export class Dispatcher implements Executor {
         this.manyFinished(reply.session, this.table.rows[reply.row]);
       } else {
         this.queued[reply.shard]--;
-        this.finished[reply.shard]++;
       }
       this.stats.record(reply.row, 1, reply.elapsedUs);
       this.ranOnWorkers++;
@@ -391,19 +441,15 @@ export class Dispatcher implements Executor {
       }
       credit = REPLIES_PER_LOOK;
     }
-    this.blocking.workersFinished(this.finished);
-    for (const session of this.stalled) session.resume();
-    this.stalled.clear();
+    this.resumeStalled();
     clients.flush();
   }
 
   private manyFinished(session: number, row: CommandRow): void {
     const needed = this.waitingForMany.get(session) as Uint8Array;
-    for (let shard = 0; shard < needed.length; shard++) {
-      this.queued[shard] -= needed[shard];
-      this.finished[shard] += needed[shard];
-    }
+    for (let shard = 0; shard < needed.length; shard++) this.queued[shard] -= needed[shard];
     this.waitingForMany.delete(session);
+    this.unfence(session);
     if (this.blocking.count > 0 && (row.flags & WRITE) !== 0) this.blocking.wakeAll();
   }
 
@@ -416,6 +462,8 @@ export class Dispatcher implements Executor {
   forget(session: Session): void {
     this.stalled.delete(session);
     this.blocking.remove(session);
+    // A command of its own that a worker has keeps its fence until it is done.
+    if (!this.waitingForMany.has(session.id)) this.unfence(session.id);
   }
 
   /** Locks everything and keeps it: for the end of the process. */
