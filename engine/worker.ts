@@ -14,7 +14,7 @@ import { makeEvictor } from './eviction.ts';
 import { excerptArguments, packExcerpt } from './excerpt.ts';
 import { type Evictor, execute } from './execute.ts';
 import { expireDue } from './keyspace.ts';
-import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
+import { BELL_CLOCK, BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
 import { Settings, settingIndex } from './settings.ts';
 import { Shards } from './shards.ts';
@@ -39,6 +39,8 @@ export interface WorkerData {
   port: MessagePort;
   /** Word 0 counts the times a worker had something for the main thread, which sleeps on it. */
   mainBell: SharedArrayBuffer;
+  /** One f64: a time that no command still to come is before, once all visible ones are run; ms since 1970. */
+  clock: SharedArrayBuffer;
   /** The shards this worker owns: [from, to). */
   from: number;
   to: number;
@@ -57,6 +59,7 @@ class WorkerThread {
   private readonly locks: LockSet;
   private readonly needed: Uint8Array;
   private readonly mainBell: Int32Array;
+  private readonly clock: Float64Array;
   private readonly evictor: Evictor;
 
   constructor(data: WorkerData) {
@@ -67,6 +70,7 @@ class WorkerThread {
     this.locks = new LockSet(this.shards, data.thread);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.mainBell = new Int32Array(data.mainBell);
+    this.clock = new Float64Array(data.clock);
     this.evictor = makeEvictor(this.shards, this.call.settings, data.thread);
   }
 
@@ -74,8 +78,10 @@ class WorkerThread {
     const bells = this.link.bells;
     while (Atomics.load(bells, BELL_STOP) === 0) {
       const bell = Atomics.load(bells, BELL_WORKER);
+      // In this order: what was queued before that time is then visible.
+      const settledMs = this.clock[0];
       const served = this.serveRequests();
-      const expired = this.expireKeys();
+      const expired = this.expireKeys(served === IDLE ? settledMs : this.call.nowMs);
       this.locks.releaseAll();
       if (served === BUSY) continue;
       // Expiring many keys is no hurry: the pause lets the main thread have the locks, and the processor if they share one.
@@ -92,7 +98,12 @@ class WorkerThread {
     for (let shard = this.data.from; shard < this.data.to; shard++) {
       next = Math.min(next, this.shards.arenas[shard].f64[COUNTER_NEXT_EXPIRY]);
     }
-    return Math.max(0, Math.min(MAX_SLEEP_MS, next - Date.now()));
+    const nowMs = Date.now();
+    if (next > nowMs) return Math.min(MAX_SLEEP_MS, next - nowMs);
+    if (next <= this.clock[0]) return 0;
+    Atomics.store(this.link.bells, BELL_CLOCK, 1);
+    this.ringMain();
+    return MAX_SLEEP_MS;
   }
 
   /** Runs queued commands for one slice. */
@@ -167,10 +178,12 @@ class WorkerThread {
     Atomics.notify(this.mainBell, 0);
   }
 
-  /** Deletes expired keys of this worker's shards for one slice. */
-  private expireKeys(): number {
+  /**
+   * Deletes keys of this worker's shards that have expired by `nowMs`, for one slice. No command that is still to come has
+   * an earlier time: whoever runs the commands again, without these deletions, comes to the same replies.
+   */
+  private expireKeys(nowMs: number): number {
     const startedAt = performance.now();
-    const nowMs = Date.now();
     let state = IDLE;
     for (let shard = this.data.from; shard < this.data.to; shard++) {
       const arena = this.shards.arenas[shard];

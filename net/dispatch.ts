@@ -407,6 +407,7 @@ export class Dispatcher implements Executor {
   endTick(): void {
     this.locks.releaseAll();
     this.workers.ring();
+    this.workers.publishTime(this.call.nowMs);
   }
 
   /** Hands the replies that workers have sent to their sessions. */
@@ -442,6 +443,8 @@ export class Dispatcher implements Executor {
       credit = REPLIES_PER_LOOK;
     }
     this.resumeStalled();
+    const nowMs = clients.scheduler.settledTime();
+    if (nowMs !== undefined) this.workers.publishTime(nowMs);
     clients.flush();
   }
 

@@ -21,7 +21,10 @@ const KEPT_REPLY_BYTES = 1024 * 1024;
 export class Scheduler {
   /** Commands until the next look at the clock: `run` loops count it down and call `overBudget` at zero. */
   credit = COMMANDS_PER_LOOK;
-  /** The time that commands are given, ms since 1970: read at each look at the clock. A reading costs 70 ns. */
+  /**
+   * The time that commands are given, ms since 1970: read at each look at the clock. It never goes back: while the
+   * system's clock has been set back it stands still. A reading costs 70 ns.
+   */
   nowMs = Date.now();
   private readonly limits: ServerLimits;
   private readonly executor: Executor;
@@ -51,9 +54,21 @@ export class Scheduler {
   /** Looks at the clock: whether the running session must stop and queue. */
   overBudget(): boolean {
     this.credit = COMMANDS_PER_LOOK;
-    this.nowMs = Date.now();
+    this.readClock();
     if (performance.now() >= this.deadlineMs) this.exhausted = true;
     return this.exhausted;
+  }
+
+  private readClock(): void {
+    const nowMs = Date.now();
+    if (nowMs > this.nowMs) this.nowMs = nowMs;
+  }
+
+  /** The time that no later command is before; undefined within a turn, whose commands may be before it. */
+  settledTime(): number | undefined {
+    if (this.inTick) return undefined;
+    this.readClock();
+    return this.nowMs;
   }
 
   /** For the executor, after a command that took long: the clock is looked at behind it, whatever the count. */
@@ -110,7 +125,7 @@ export class Scheduler {
     this.inTick = true;
     this.exhausted = false;
     this.credit = COMMANDS_PER_LOOK;
-    this.nowMs = Date.now();
+    this.readClock();
     this.deadlineMs = performance.now() + this.limits.tickBudgetMs;
     setImmediate(this.endTick);
   }

@@ -38,6 +38,7 @@ export class WorkerPool {
   private replyLink = 0;
   private replyAt = 0;
   private stopping = false;
+  private readonly clock = new Float64Array(new SharedArrayBuffer(8));
 
   /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. */
   constructor(count: number, shards: Shards, settings: Settings, onDeath: (message: string) => void) {
@@ -59,6 +60,7 @@ export class WorkerPool {
         link: memory,
         port: port2,
         mainBell,
+        clock: this.clock.buffer as SharedArrayBuffer,
         from,
         to,
       };
@@ -94,6 +96,15 @@ export class WorkerPool {
   /** Shows the workers what was queued, waking those that sleep. Once per tick. */
   ring(): void {
     for (const link of this.links) link.ring();
+  }
+
+  /**
+   * Tells the workers a time that no command they have or will be sent is before: up to then they may expire keys. To be
+   * called when everything queued is visible (`ring`).
+   */
+  publishTime(nowMs: number): void {
+    this.clock[0] = nowMs;
+    for (const link of this.links) if (link.asksTime) link.tellTime();
   }
 
   /** Sleeps on the bell without blocking the event loop. */
