@@ -1,0 +1,40 @@
+/**
+ * A key with its value as bytes of the RDB format, straight from the arena: what DUMP, dump.rdb files and Millrace's own
+ * snapshots are made of. On the thread that holds the shard's lock, or with the record's blocks otherwise at rest. Nothing
+ * is allocated but what `out` needs to grow; O(bytes of the value). No compression: whoever keeps many of them compresses
+ * them together.
+ *
+ * ```
+ * item: [EXPIRETIME_MS | i64 ms since 1970] | u8 type | key | value
+ * ```
+ * Example: SET a 7 with an expiry at 1,000 ms is `fc e8 03 00 00 00 00 00 00 | 00 | 01 61 | c0 07`.
+ */
+import type { Arena, Offset } from '../arena.ts';
+import { keyLength, keyStart, recordExpiry, recordType, TYPE_STRING } from '../record.ts';
+import { stringLength, stringStart } from '../types/string.ts';
+import { RDB_OPCODE_EXPIRETIME_MS, RDB_STRING } from './opcodes.ts';
+import type { RdbOutput } from './output.ts';
+
+/** One item of an RDB file: a key's expiry, type, name and value. */
+export function encodePair(a: Arena, record: Offset, out: RdbOutput): void {
+  const expireAtMs = recordExpiry(a, record);
+  if (expireAtMs !== Number.POSITIVE_INFINITY) {
+    out.byte(RDB_OPCODE_EXPIRETIME_MS);
+    out.milliseconds(expireAtMs);
+  }
+  const type = out.length;
+  out.byte(RDB_STRING);
+  out.string(a.u8, keyStart(a, record), keyLength(a, record));
+  out.u8[type] = encodeValue(a, record, out);
+}
+
+/** Writes a record's value and returns its RDB type. */
+export function encodeValue(a: Arena, record: Offset, out: RdbOutput): number {
+  switch (recordType(a, record)) {
+    case TYPE_STRING:
+      out.string(a.u8, stringStart(a, record), stringLength(a, record));
+      return RDB_STRING;
+    default:
+      throw new Error(`rdb: a key of type ${recordType(a, record)}`);
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * Bytes of the RDB format (opcodes.ts), back to back in one buffer that grows. Any thread, reused: nothing is allocated but
+ * when the buffer doubles. `u8` may be a view of shared memory, and stays one when it grows; whoever gave it looks at
+ * `u8` again afterwards.
+ */
+import {
+  RDB_ENCODING_INT8,
+  RDB_ENCODING_INT16,
+  RDB_ENCODING_INT32,
+  RDB_LENGTH_14BIT,
+  RDB_LENGTH_32BIT,
+  RDB_LENGTH_64BIT,
+  RDB_LENGTH_ENCODED,
+} from './opcodes.ts';
+
+/** Bytes of a length that stands first and is filled in later: as short as it may be, and for any number. */
+export const SHORT_LENGTH_BYTES = 2;
+export const WIDE_LENGTH_BYTES = 5;
+/** The largest length that fits two bytes. */
+export const MAX_SHORT_LENGTH = 16383;
+
+const SHORT_MARK = RDB_LENGTH_14BIT << 14;
+const ENCODED = RDB_LENGTH_ENCODED << 6;
+const WORD = 4294967296;
+
+/** Below this many bytes copying in words beats `set` with its view. */
+const LOOP_BYTES = 192;
+/** Texts of more bytes are not tried as integers: a sign and ten digits are the longest of 32 bits. */
+const MAX_INTEGER_BYTES = 11;
+
+export class RdbOutput {
+  u8: Uint8Array;
+  /** Bytes written so far. */
+  length = 0;
+  private view: DataView;
+
+  constructor(u8: Uint8Array = new Uint8Array(64 * 1024)) {
+    this.u8 = u8;
+    this.view = new DataView(u8.buffer, u8.byteOffset, u8.byteLength);
+  }
+
+  /** Makes room for `extra` more bytes. */
+  ensure(extra: number): void {
+    if (this.length + extra > this.u8.length) this.grow(this.length + extra);
+  }
+
+  private grow(bytes: number): void {
+    const capacity = Math.max(this.u8.length * 2, bytes);
+    const shared = this.u8.buffer instanceof SharedArrayBuffer;
+    const grown = new Uint8Array(shared ? new SharedArrayBuffer(capacity) : new ArrayBuffer(capacity));
+    grown.set(this.u8.subarray(0, this.length));
+    this.u8 = grown;
+    this.view = new DataView(grown.buffer);
+  }
+
+  byte(value: number): void {
+    this.ensure(1);
+    this.u8[this.length++] = value;
+  }
+
+  u16(value: number): void {
+    this.ensure(2);
+    this.view.setUint16(this.length, value, true);
+    this.length += 2;
+  }
+
+  u32(value: number): void {
+    this.ensure(4);
+    this.view.setUint32(this.length, value, true);
+    this.length += 4;
+  }
+
+  /** A 64-bit number in two halves. */
+  u64(high: number, low: number): void {
+    this.ensure(8);
+    this.view.setUint32(this.length, low, true);
+    this.view.setUint32(this.length + 4, high, true);
+    this.length += 8;
+  }
+
+  double(value: number): void {
+    this.ensure(8);
+    this.view.setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
+  /** A length below 2^32. */
+  lengthOf(count: number): void {
+    this.ensure(WIDE_LENGTH_BYTES);
+    const at = this.length;
+    if (count < 64) {
+      this.u8[at] = count;
+      this.length = at + 1;
+    } else if (count <= MAX_SHORT_LENGTH) {
+      this.view.setUint16(at, SHORT_MARK | count);
+      this.length = at + SHORT_LENGTH_BYTES;
+    } else {
+      this.u8[at] = RDB_LENGTH_32BIT;
+      this.view.setUint32(at + 1, count);
+      this.length = at + WIDE_LENGTH_BYTES;
+    }
+  }
+
+  /** A length of 64 bits in two halves. */
+  wideLength(high: number, low: number): void {
+    if (high === 0) return this.lengthOf(low);
+    this.ensure(9);
+    const at = this.length;
+    this.u8[at] = RDB_LENGTH_64BIT;
+    this.view.setUint32(at + 1, high);
+    this.view.setUint32(at + 5, low);
+    this.length = at + 9;
+  }
+
+  /** Leaves room for a length in the short or the wide form, and returns where; `fillLength` writes it. */
+  reserveLength(wide: boolean): number {
+    const at = this.length;
+    const bytes = wide ? WIDE_LENGTH_BYTES : SHORT_LENGTH_BYTES;
+    this.ensure(bytes);
+    this.length = at + bytes;
+    return at;
+  }
+
+  fillLength(at: number, wide: boolean, count: number): void {
+    if (wide) {
+      this.u8[at] = RDB_LENGTH_32BIT;
+      this.view.setUint32(at + 1, count);
+      return;
+    }
+    if (count > MAX_SHORT_LENGTH) throw new Error(`rdb: ${count} does not fit the short form of a length`);
+    this.view.setUint16(at, SHORT_MARK | count);
+  }
+
+  /** Writes over two or four bytes that are there already. */
+  setU16(at: number, value: number): void {
+    this.view.setUint16(at, value, true);
+  }
+
+  setU32(at: number, value: number): void {
+    this.view.setUint32(at, value, true);
+  }
+
+  /** Bytes as they are. */
+  bytes(from: Uint8Array, start: number, length: number): void {
+    this.ensure(length);
+    const u8 = this.u8;
+    const at = this.length;
+    if (length > LOOP_BYTES) {
+      u8.set(from.subarray(start, start + length), at);
+    } else {
+      // Four bytes a turn: a turn per byte takes half as long again.
+      let i = 0;
+      for (const last = length - 4; i <= last; i += 4) {
+        u8[at + i] = from[start + i];
+        u8[at + i + 1] = from[start + i + 1];
+        u8[at + i + 2] = from[start + i + 2];
+        u8[at + i + 3] = from[start + i + 3];
+      }
+      for (; i < length; i++) u8[at + i] = from[start + i];
+    }
+    this.length = at + length;
+  }
+
+  /** Zero bytes. */
+  zeros(count: number): void {
+    this.ensure(count);
+    this.u8.fill(0, this.length, this.length + count);
+    this.length += count;
+  }
+
+  /** A string as its length and its bytes. */
+  plainString(from: Uint8Array, start: number, length: number): void {
+    this.lengthOf(length);
+    this.bytes(from, start, length);
+  }
+
+  /** A string, as an integer when it is the one decimal text of one of 32 bits: as Redis writes it. */
+  string(from: Uint8Array, start: number, length: number): void {
+    if (length > 0 && length <= MAX_INTEGER_BYTES && from[start] <= 57 && this.integerString(from, start, length))
+      return;
+    this.plainString(from, start, length);
+  }
+
+  private integerString(from: Uint8Array, start: number, length: number): boolean {
+    const negative = from[start] === 45;
+    const first = negative ? start + 1 : start;
+    const end = start + length;
+    if (first === end || (from[first] === 48 && length > 1)) return false;
+    let value = 0;
+    for (let i = first; i < end; i++) {
+      const digit = from[i] - 48;
+      if (digit < 0 || digit > 9) return false;
+      value = value * 10 + digit;
+    }
+    if (negative) value = -value;
+    if (value !== (value | 0)) return false;
+    this.ensure(WIDE_LENGTH_BYTES);
+    const at = this.length;
+    if (value === (value << 24) >> 24) {
+      this.u8[at] = ENCODED | RDB_ENCODING_INT8;
+      this.u8[at + 1] = value;
+      this.length = at + 2;
+    } else if (value === (value << 16) >> 16) {
+      this.u8[at] = ENCODED | RDB_ENCODING_INT16;
+      this.view.setInt16(at + 1, value, true);
+      this.length = at + 3;
+    } else {
+      this.u8[at] = ENCODED | RDB_ENCODING_INT32;
+      this.view.setInt32(at + 1, value, true);
+      this.length = at + 5;
+    }
+    return true;
+  }
+
+  /** A time in ms since 1970, as a signed 64-bit number. */
+  milliseconds(atMs: number): void {
+    this.u64(Math.floor(atMs / WORD), atMs % WORD);
+  }
+}
