@@ -1,0 +1,48 @@
+/**
+ * CRC-32C, the Castagnoli polynomial (RFC 3720, appendix B.4): the checksum of log records and snapshots. Any thread; 600
+ * to 850 MB/s from 64 bytes on. It is told apart from zlib's CRC-32 by its polynomial, which finds more of the errors that
+ * blocks of a disk show (Koopman 2002).
+ *
+ * Sixteen bytes at a time: TABLE[n * 256 + byte] is what a byte contributes with n more bytes behind it ("slicing":
+ * Kounavis and Berry, 2005). Words through an Int32Array came out no faster, and need aligned bytes.
+ */
+
+const TABLE = new Int32Array(16 * 256);
+for (let byte = 0; byte < 256; byte++) {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ ((crc & 1) * 0x82f63b78);
+  TABLE[byte] = crc;
+}
+for (let i = 256; i < TABLE.length; i++) TABLE[i] = (TABLE[i - 256] >>> 8) ^ TABLE[TABLE[i - 256] & 255];
+
+/**
+ * The checksum of bytes[start, start + length), unsigned. With `crc` the checksum of what comes before, it is that of both
+ * together; any other number there binds the checksum to that number.
+ */
+export function crc32c(bytes: Uint8Array, start: number, length: number, crc = 0): number {
+  const end = start + length;
+  const blocksEnd = start + (length - (length % 16));
+  let c = ~crc;
+  let i = start;
+  for (; i < blocksEnd; i += 16) {
+    c =
+      TABLE[3840 + ((c ^ bytes[i]) & 255)] ^
+      TABLE[3584 + (((c >>> 8) ^ bytes[i + 1]) & 255)] ^
+      TABLE[3328 + (((c >>> 16) ^ bytes[i + 2]) & 255)] ^
+      TABLE[3072 + ((c >>> 24) ^ bytes[i + 3])] ^
+      TABLE[2816 + bytes[i + 4]] ^
+      TABLE[2560 + bytes[i + 5]] ^
+      TABLE[2304 + bytes[i + 6]] ^
+      TABLE[2048 + bytes[i + 7]] ^
+      TABLE[1792 + bytes[i + 8]] ^
+      TABLE[1536 + bytes[i + 9]] ^
+      TABLE[1280 + bytes[i + 10]] ^
+      TABLE[1024 + bytes[i + 11]] ^
+      TABLE[768 + bytes[i + 12]] ^
+      TABLE[512 + bytes[i + 13]] ^
+      TABLE[256 + bytes[i + 14]] ^
+      TABLE[bytes[i + 15]];
+  }
+  for (; i < end; i++) c = (c >>> 8) ^ TABLE[(c ^ bytes[i]) & 255];
+  return ~c >>> 0;
+}
