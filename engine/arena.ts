@@ -10,10 +10,13 @@
  * page 0 (16 KiB), the header; little-endian
  *   +0     u32 magic | +4 i32 lock (0 free, else thread number + 1) | +8 u32 shard | +12 u32 pages reserved
  *   +16    u32 hash seed 0 | +20 u32 hash seed 1 | +24 u32 databases | +28 u32 next database to expire in
- *   +64    f64 counters, one each 8 bytes, in the order of COUNTER_*
+ *   +32    u32 snapshots begun | +36 i32 snapshot's state (snapshot/epoch.ts) | +40 u32 epoch: HEAD_EPOCH or 0
+ *   +44    u32 keyspace and +48 u32 bucket that the snapshot's sweep has come to
+ *   +64    f64 counters, one each 8 bytes, in the order of COUNTER_* | +144 f64 time of the last snapshot, ms since 1970
  *   +2048  the allocator's own state (alloc.ts)
  *   +12288 u32 per keyspace: offset of its table (0 = never used); a database's keyspace is its own number until SWAPDB
  *   +14336 u16 per database: its keyspace's number xor its own
+ *   +15360 u16 per keyspace: the database that had it when the last snapshot began, xor its own number
  * page 1.. the allocator's page descriptors, then the pages it hands out
  * ```
  */
@@ -34,6 +37,13 @@ export const WORD_SEED0 = 4;
 export const WORD_SEED1 = 5;
 export const WORD_DATABASES = 6;
 export const WORD_EXPIRE_DB = 7;
+/** How many snapshots were begun: the number of the last one. */
+export const WORD_SNAPSHOT = 8;
+export const WORD_SNAPSHOT_STATE = 9;
+/** The bit that a record has which the snapshot under way need not save (any more); in the place of HEAD_EPOCH. */
+export const WORD_EPOCH = 10;
+export const WORD_SWEEP_KEYSPACE = 11;
+export const WORD_SWEEP_BUCKET = 12;
 
 /** Indexes into `f64` of the counters in the header. Written under the lock; read by anyone, for INFO. */
 export const COUNTER_USED_BYTES = 8;
@@ -47,15 +57,30 @@ export const COUNTER_EXPIRING_KEYS = 14;
 export const COUNTER_NEXT_EXPIRY = 15;
 export const COUNTER_EXPIRE_LAG = 16;
 export const COUNTER_DIRTY = 17;
+/** Index into `f64`: the clock when the last snapshot began. */
+export const SNAPSHOT_AT = 18;
 
 export const ALLOC_STATE_OFFSET = 2048;
 /** createArena and resetArena zero the page from here to its end. */
 export const DATABASE_DIRECTORY_OFFSET = 12288;
 export const DATABASE_MAP_OFFSET = 14336;
+export const SNAPSHOT_MAP_OFFSET = 15360;
 /** The most databases the header has room for. */
 export const MAX_DATABASES = (DATABASE_MAP_OFFSET - DATABASE_DIRECTORY_OFFSET) >>> 2;
 /** The largest arena, in bytes: offsets stay below 2^31, so that they are small integers to the compiler. */
 export const MAX_ARENA_BYTES = 2 ** 31;
+
+/** Saves a record for the snapshot under way, before it changes for the first time (snapshot/saver.ts). */
+export interface RecordSaver {
+  save(a: Arena, record: Offset): void;
+}
+
+/** What an arena has until its thread takes part in snapshots. */
+const NO_SAVER: RecordSaver = {
+  save(a) {
+    throw new Error(`arena: a snapshot of shard ${a.shard} is under way, and this thread cannot save records`);
+  },
+};
 
 export class Arena {
   readonly buffer: SharedArrayBuffer;
@@ -67,6 +92,8 @@ export class Arena {
   /** For words at any byte offset; little-endian must be asked for. */
   readonly view: DataView;
   readonly shard: number;
+  /** This thread's own; set once, before the first snapshot begins. */
+  saver: RecordSaver = NO_SAVER;
 
   /** Attaches to an arena that `createArena` formatted, on this or another thread. */
   constructor(buffer: SharedArrayBuffer) {

@@ -5,6 +5,9 @@
  * Every function that may move a record returns its new offset; the old one is dead. Offsets are good until the command
  * ends (compaction moves records only between commands, at `compactStep`).
  *
+ * What may change or delete a record that was there before calls `preserve` (snapshot/epoch.ts) on it first: `lookupWrite`,
+ * and those of the functions below that are used on what a read has found. A record is born saved.
+ *
  * Reads change nothing but the access clock: an expired key is hidden from them, and deleted by the first write that
  * meets it or by the active cycle.
  */
@@ -21,6 +24,8 @@ import {
   DATABASE_DIRECTORY_OFFSET,
   DATABASE_MAP_OFFSET,
   WORD_DATABASES,
+  WORD_EPOCH,
+  WORD_SNAPSHOT_STATE,
 } from './arena.ts';
 import { EXPIRING_COUNT, TABLE_NEXT_EXPIRY } from './bucket.ts';
 import type { Call } from './call.ts';
@@ -38,6 +43,7 @@ import {
   valueStart,
   valueWord,
 } from './record.ts';
+import { preserve, SNAPSHOT_SWEEPING } from './snapshot/epoch.ts';
 import {
   bucketRecords,
   recordHash,
@@ -56,6 +62,13 @@ import { freeValue, hasRoot } from './values.ts';
 /** The number of a database's keyspace (changed only by SWAPDB). */
 export function keyspaceOf(a: Arena, db: number): number {
   return a.u16[(DATABASE_MAP_OFFSET >>> 1) + db] ^ db;
+}
+
+/** The database that a keyspace belongs to. Looks at up to all of them. */
+export function databaseOf(a: Arena, keyspace: number): number {
+  let db = 0;
+  while (keyspaceOf(a, db) !== keyspace) db++;
+  return db;
 }
 
 /** The table of a database; 0 when nothing was ever stored in it. */
@@ -141,6 +154,7 @@ export function lookupWrite(c: Call, i: number): Offset {
     c.arena.f64[COUNTER_EXPIRED]++;
     return 0;
   }
+  preserve(c.arena, record);
   if (!c.noTouch) touch(c, record);
   return record;
 }
@@ -190,7 +204,7 @@ function newRecord(
   const expiryBytes = expireAtMs === 0 ? 0 : EXPIRY_BYTES;
   const record = alloc(a, RECORD_HEADER_BYTES + expiryBytes + length + valueLength, KIND_RECORD);
   const word = record >>> 2;
-  a.u32[word] = expireAtMs === 0 ? 0 : HEAD_EXPIRY;
+  a.u32[word] = expireAtMs === 0 ? a.u32[WORD_EPOCH] : a.u32[WORD_EPOCH] | HEAD_EXPIRY;
   a.u32[word + 2] = length;
   a.u32[word + 3] = valueLength;
   if (expireAtMs !== 0) a.f64[(record + RECORD_HEADER_BYTES) >>> 3] = expireAtMs;
@@ -261,7 +275,8 @@ export function overwriteRecord(
     freeValue(a, record);
     free(a, record);
   }
-  a.u32[to >>> 2] = ((head >>> HEAD_KEYSPACE_SHIFT) << HEAD_KEYSPACE_SHIFT) | type | (has ? HEAD_EXPIRY : 0);
+  const keyspace = (head >>> HEAD_KEYSPACE_SHIFT) << HEAD_KEYSPACE_SHIFT;
+  a.u32[to >>> 2] = keyspace | a.u32[WORD_EPOCH] | type | (has ? HEAD_EXPIRY : 0);
   setValueWord(a, to, valueLength);
   if (has) {
     a.f64[(to + RECORD_HEADER_BYTES) >>> 3] = expireAtMs;
@@ -295,6 +310,7 @@ registerRelocator(KIND_RECORD, recordMoved);
 
 /** Sets when a record expires (ms since 1970). Moves it when it had no expiry. */
 export function setExpiry(a: Arena, record: Offset, atMs: number): Offset {
+  preserve(a, record);
   let to = record;
   const t = tableOfRecord(a, record);
   const had = (a.u32[record >>> 2] & HEAD_EXPIRY) !== 0;
@@ -307,6 +323,7 @@ export function setExpiry(a: Arena, record: Offset, atMs: number): Offset {
 /** Takes a record's expiry away. Moves it when it had one. */
 export function clearExpiry(a: Arena, record: Offset): Offset {
   if ((a.u32[record >>> 2] & HEAD_EXPIRY) === 0) return record;
+  preserve(a, record);
   a.u32[(tableOfRecord(a, record) + EXPIRING_COUNT) >>> 2]--;
   a.f64[COUNTER_EXPIRING_KEYS]--;
   return shiftForExpiry(a, record, -EXPIRY_BYTES);
@@ -327,6 +344,7 @@ function shiftForExpiry(a: Arena, record: Offset, by: number): Offset {
 
 /** Deletes a key: its value's blocks, its place in the table, its record. */
 export function deleteRecord(a: Arena, record: Offset): void {
+  preserve(a, record);
   freeValue(a, record);
   detachRecord(a, record);
   free(a, record);
@@ -366,10 +384,13 @@ export function swapDatabases(a: Arena, one: number, other: number): void {
 
 const walk = new TableWalk();
 
-/** Deletes every key of a database in this shard. O(keys). */
+/** Deletes every key of a database in this shard; a snapshot under way was aborted before. O(keys). */
 export function flushDatabase(a: Arena, db: number): void {
   const t = tableOf(a, db);
   if (t === 0) return;
+  if (a.i32[WORD_SNAPSHOT_STATE] === SNAPSHOT_SWEEPING && tableCount(a, t) > 0) {
+    throw new Error('keyspace: a database that a snapshot has not saved is flushed');
+  }
   a.f64[COUNTER_KEYS] -= tableCount(a, t);
   a.f64[COUNTER_EXPIRING_KEYS] -= a.u32[(t + EXPIRING_COUNT) >>> 2];
   walk.start();

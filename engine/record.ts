@@ -4,7 +4,8 @@
  *
  * ```
  * 8-aligned, little-endian
- * +0  u32 head:  bits 0-3 type | 4-7 encoding | 8 has expiry | 9 raw string | 10 text string | 16-31 keyspace number (key records)
+ * +0  u32 head:  bits 0-3 type | 4-7 encoding | 8 has expiry | 9 raw string | 10 text string | 11 epoch (key records)
+ *     | 16-31 keyspace number (key records)
  * +4  u32 access clock (key records, see eviction.ts) or owner: offset of the table it is in (members)
  * +8  u32 key length in bytes
  * +12 u32 value length in bytes (inline value) or offset of the value's root block (encoding >= ENC_ROOT)
@@ -36,7 +37,11 @@ export const HEAD_EXPIRY = 1 << 8;
 export const HEAD_RAW = 1 << 9;
 /** OBJECT ENCODING says `embstr` although the string reads as an integer (INCRBYFLOAT's results). */
 export const HEAD_TEXT = 1 << 10;
+/** Equal to the arena's WORD_EPOCH unless a snapshot is under way that has yet to save the record (snapshot/epoch.ts). */
+export const HEAD_EPOCH = 1 << 11;
 export const HEAD_KEYSPACE_SHIFT = 16;
+/** What a value takes along to another key's record: all but where that one is and whether it is saved. */
+export const HEAD_OF_VALUE = ((1 << HEAD_KEYSPACE_SHIFT) - 1) & ~HEAD_EPOCH;
 
 export const RECORD_HEADER_BYTES = 16;
 export const EXPIRY_BYTES = 8;

@@ -43,6 +43,7 @@ import {
 import { hashBytes } from './hash.ts';
 import type { Random } from './random.ts';
 import { EXPIRY_BYTES, HEAD_EXPIRY, keyLength, keyStart, RECORD_HEADER_BYTES } from './record.ts';
+import { preserve } from './snapshot/epoch.ts';
 
 /** Records per bucket above which an insertion splits a bucket, and below which a removal merges two. */
 const SPLIT_LOAD = 7;
@@ -359,7 +360,10 @@ function growDirectories(a: Arena, t: Offset, capacity: number): void {
   u32[(t + DIRECTORY_CAPACITY) >>> 2] = capacity;
 }
 
-/** Undoes the last split: the last bucket's records go back to the bucket they came from. */
+/**
+ * Undoes the last split: the last bucket's records go back to the bucket they came from. A snapshot's sweep may have passed
+ * that one already, so a keyspace's records are saved as if they changed.
+ */
 function merge(a: Arena, t: Offset): void {
   const u32 = a.u32;
   const removed = u32[(t + BUCKETS) >>> 2] - 1;
@@ -367,18 +371,21 @@ function merge(a: Arena, t: Offset): void {
   const target = removed & (mask >>> 1);
   const from = bucketOffset(a, t, removed);
   const to = bucketOffset(a, t, target);
+  const isKeyspace = u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0;
   let at = from;
   while (at !== 0) {
     for (let i = 0; i < PLACES; i++) {
       const record = u32[(at >>> 2) + PLACES_OFFSET + i];
-      if (record !== 0) place(a, to, a.u8[at + i], record);
+      if (record === 0) continue;
+      if (isKeyspace) preserve(a, record);
+      place(a, to, a.u8[at + i], record);
     }
     const next = u32[(at + NEXT_OVERFLOW) >>> 2];
     if (at !== from) free(a, at);
     at = next;
   }
   u32.fill(0, from >>> 2, (from >>> 2) + BUCKET_BYTES / 4);
-  if (u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0) expiryMerge(a, t, target, removed);
+  if (isKeyspace) expiryMerge(a, t, target, removed);
   u32[(t + BUCKETS) >>> 2] = removed;
   if (removed - 1 <= mask >>> 1) {
     mask >>>= 1;
@@ -388,7 +395,7 @@ function merge(a: Arena, t: Offset): void {
   if (segment > 0) {
     if ((removed & (SEGMENT_BUCKETS - 1)) === 0) {
       free(a, u32[(u32[(t + DIRECTORY) >>> 2] >>> 2) + segment]);
-      if (u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0) expiryBlockFree(a, t, segment);
+      if (isKeyspace) expiryBlockFree(a, t, segment);
     }
   } else if (removed * 4 <= u32[(t + FIRST_CAPACITY) >>> 2]) {
     resizeFirst(a, t, removed, u32[(t + FIRST_CAPACITY) >>> 2] >>> 1);

@@ -1,6 +1,7 @@
 /**
  * Whole databases: DBSIZE, FLUSHDB, FLUSHALL, SWAPDB, and how a database's number is read. Handlers of scope all: they
- * run under the locks of every shard.
+ * run under the locks of every shard. Dropping keys in bulk aborts a snapshot under way: saving them all first would be the
+ * pause that snapshots are made to avoid.
  */
 import { resetArena } from '../alloc.ts';
 import { COUNTER_KEYS } from '../arena.ts';
@@ -9,6 +10,7 @@ import { type CommandRow, FAST, READONLY, SCOPE_ALL, WRITE } from '../command.ts
 import { ERR } from '../errors.ts';
 import { flushDatabase, keyCount, swapDatabases } from '../keyspace.ts';
 import { settingIndex } from '../settings.ts';
+import { abortSnapshot } from '../snapshot/epoch.ts';
 import { NO_KEYS, rowMaker } from './rows.ts';
 
 const DATABASES = settingIndex('databases');
@@ -43,10 +45,11 @@ function parseFlush(c: Call): boolean {
 
 function flushdb(c: Call): void {
   if (!parseFlush(c)) return;
-  for (const arena of c.shards.arenas) {
-    const count = keyCount(arena, c.db);
-    c.dirty += count;
-    if (count === arena.f64[COUNTER_KEYS]) resetArena(arena);
+  const arenas = c.shards.arenas;
+  for (const arena of arenas) c.dirty += keyCount(arena, c.db);
+  if (c.dirty > 0) abortSnapshot(arenas);
+  for (const arena of arenas) {
+    if (keyCount(arena, c.db) === arena.f64[COUNTER_KEYS]) resetArena(arena);
     else flushDatabase(arena, c.db);
   }
   c.reply.ok();
@@ -54,10 +57,10 @@ function flushdb(c: Call): void {
 
 function flushall(c: Call): void {
   if (!parseFlush(c)) return;
-  for (const arena of c.shards.arenas) {
-    c.dirty += arena.f64[COUNTER_KEYS];
-    resetArena(arena);
-  }
+  const arenas = c.shards.arenas;
+  for (const arena of arenas) c.dirty += arena.f64[COUNTER_KEYS];
+  if (c.dirty > 0) abortSnapshot(arenas);
+  for (const arena of arenas) resetArena(arena);
   c.reply.ok();
 }
 

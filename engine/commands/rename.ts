@@ -19,7 +19,7 @@ import {
 } from '../keyspace.ts';
 import {
   HEAD_EXPIRY,
-  HEAD_KEYSPACE_SHIFT,
+  HEAD_OF_VALUE,
   recordExpiry,
   recordType,
   setValueWord,
@@ -84,7 +84,7 @@ function copyRecord(c: Call, from: Arena, record: Offset, db: number, i: number,
   const root = rooted ? (deep ? copyRoot(from, record, to) : valueWord(from, record)) : 0;
   const inline = rooted ? 0 : valueWord(from, record);
   const made = createRecordAt(c, db, c.buf, c.off[i], c.len[i], recordType(from, record), inline, atMs);
-  to.u32[made >>> 2] |= head & ((1 << HEAD_KEYSPACE_SHIFT) - 1);
+  to.u32[made >>> 2] |= head & HEAD_OF_VALUE;
   if (rooted) setValueWord(to, made, root);
   else copyBytes(to.u8, valueStart(to, made), from.u8, valueStart(from, record), inline);
   return made;
