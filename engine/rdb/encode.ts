@@ -10,8 +10,22 @@
  * Example: SET a 7 with an expiry at 1,000 ms is `fc e8 03 00 00 00 00 00 00 | 00 | 01 61 | c0 07`.
  */
 import type { Arena, Offset } from '../arena.ts';
-import { keyLength, keyStart, recordExpiry, recordType, TYPE_STRING } from '../record.ts';
+import {
+  keyLength,
+  keyStart,
+  recordExpiry,
+  recordType,
+  TYPE_HASH,
+  TYPE_LIST,
+  TYPE_SET,
+  TYPE_STREAM,
+  TYPE_STRING,
+  TYPE_ZSET,
+} from '../record.ts';
 import { stringLength, stringStart } from '../types/string.ts';
+import { encodeList } from './encode-list.ts';
+import { encodeHash, encodeSet, encodeZset } from './encode-members.ts';
+import { encodeStream } from './encode-stream.ts';
 import { RDB_OPCODE_EXPIRETIME_MS, RDB_STRING } from './opcodes.ts';
 import type { RdbOutput } from './output.ts';
 
@@ -24,7 +38,7 @@ export function encodePair(a: Arena, record: Offset, out: RdbOutput): void {
   }
   const type = out.length;
   out.byte(RDB_STRING);
-  out.string(a.u8, keyStart(a, record), keyLength(a, record));
+  out.string(a, keyStart(a, record), keyLength(a, record));
   out.u8[type] = encodeValue(a, record, out);
 }
 
@@ -32,8 +46,18 @@ export function encodePair(a: Arena, record: Offset, out: RdbOutput): void {
 export function encodeValue(a: Arena, record: Offset, out: RdbOutput): number {
   switch (recordType(a, record)) {
     case TYPE_STRING:
-      out.string(a.u8, stringStart(a, record), stringLength(a, record));
+      out.string(a, stringStart(a, record), stringLength(a, record));
       return RDB_STRING;
+    case TYPE_LIST:
+      return encodeList(a, record, out);
+    case TYPE_SET:
+      return encodeSet(a, record, out);
+    case TYPE_ZSET:
+      return encodeZset(a, record, out);
+    case TYPE_HASH:
+      return encodeHash(a, record, out);
+    case TYPE_STREAM:
+      return encodeStream(a, record, out);
     default:
       throw new Error(`rdb: a key of type ${recordType(a, record)}`);
   }

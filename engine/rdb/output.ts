@@ -3,6 +3,7 @@
  * when the buffer doubles. `u8` may be a view of shared memory, and stays one when it grows; whoever gave it looks at
  * `u8` again afterwards.
  */
+import type { Arena } from '../arena.ts';
 import {
   RDB_ENCODING_INT8,
   RDB_ENCODING_INT16,
@@ -22,9 +23,12 @@ export const MAX_SHORT_LENGTH = 16383;
 const SHORT_MARK = RDB_LENGTH_14BIT << 14;
 const ENCODED = RDB_LENGTH_ENCODED << 6;
 const WORD = 4294967296;
+const MINUS = 45;
+const DIGIT_0 = 48;
+const DIGIT_9 = 57;
 
-/** Below this many bytes copying in words beats `set` with its view. */
-const LOOP_BYTES = 192;
+/** Up to so many bytes copying words beats `set` with its view, which costs 150 ns; a loop over bytes is half as fast. */
+const LOOP_BYTES = 320;
 /** Texts of more bytes are not tried as integers: a sign and ten digits are the longest of 32 bits. */
 const MAX_INTEGER_BYTES = 11;
 
@@ -67,6 +71,12 @@ export class RdbOutput {
   u32(value: number): void {
     this.ensure(4);
     this.view.setUint32(this.length, value, true);
+    this.length += 4;
+  }
+
+  u32BigEndian(value: number): void {
+    this.ensure(4);
+    this.view.setUint32(this.length, value);
     this.length += 4;
   }
 
@@ -140,23 +150,17 @@ export class RdbOutput {
     this.view.setUint32(at, value, true);
   }
 
-  /** Bytes as they are. */
-  bytes(from: Uint8Array, start: number, length: number): void {
+  /** Bytes of an arena as they are. */
+  bytes(a: Arena, start: number, length: number): void {
     this.ensure(length);
-    const u8 = this.u8;
     const at = this.length;
     if (length > LOOP_BYTES) {
-      u8.set(from.subarray(start, start + length), at);
+      this.u8.set(a.u8.subarray(start, start + length), at);
     } else {
-      // Four bytes a turn: a turn per byte takes half as long again.
+      const { view } = this;
       let i = 0;
-      for (const last = length - 4; i <= last; i += 4) {
-        u8[at + i] = from[start + i];
-        u8[at + i + 1] = from[start + i + 1];
-        u8[at + i + 2] = from[start + i + 2];
-        u8[at + i + 3] = from[start + i + 3];
-      }
-      for (; i < length; i++) u8[at + i] = from[start + i];
+      for (const last = length - 4; i <= last; i += 4) view.setInt32(at + i, a.view.getInt32(start + i, true), true);
+      for (; i < length; i++) this.u8[at + i] = a.u8[start + i];
     }
     this.length = at + length;
   }
@@ -168,31 +172,24 @@ export class RdbOutput {
     this.length += count;
   }
 
-  /** A string as its length and its bytes. */
-  plainString(from: Uint8Array, start: number, length: number): void {
+  /** A string of an arena; as an integer when it is the one decimal text of one of 32 bits, as Redis writes it. */
+  string(a: Arena, start: number, length: number): void {
+    if (length <= MAX_INTEGER_BYTES && a.u8[start] <= DIGIT_9 && this.integer(a.u8, start, length)) return;
     this.lengthOf(length);
-    this.bytes(from, start, length);
+    this.bytes(a, start, length);
   }
 
-  /** A string, as an integer when it is the one decimal text of one of 32 bits: as Redis writes it. */
-  string(from: Uint8Array, start: number, length: number): void {
-    if (length > 0 && length <= MAX_INTEGER_BYTES && from[start] <= 57 && this.integerString(from, start, length))
-      return;
-    this.plainString(from, start, length);
-  }
-
-  private integerString(from: Uint8Array, start: number, length: number): boolean {
-    const negative = from[start] === 45;
-    const first = negative ? start + 1 : start;
+  private integer(from: Uint8Array, start: number, length: number): boolean {
+    const first = from[start] === MINUS ? start + 1 : start;
     const end = start + length;
-    if (first === end || (from[first] === 48 && length > 1)) return false;
+    if (first >= end || (from[first] === DIGIT_0 && length > 1)) return false;
     let value = 0;
     for (let i = first; i < end; i++) {
-      const digit = from[i] - 48;
+      const digit = from[i] - DIGIT_0;
       if (digit < 0 || digit > 9) return false;
       value = value * 10 + digit;
     }
-    if (negative) value = -value;
+    if (first > start) value = -value;
     if (value !== (value | 0)) return false;
     this.ensure(WIDE_LENGTH_BYTES);
     const at = this.length;
@@ -210,6 +207,12 @@ export class RdbOutput {
       this.length = at + 5;
     }
     return true;
+  }
+
+  /** ASCII letters as they are. */
+  ascii(text: string): void {
+    this.ensure(text.length);
+    for (let i = 0; i < text.length; i++) this.u8[this.length++] = text.charCodeAt(i);
   }
 
   /** A time in ms since 1970, as a signed 64-bit number. */
