@@ -59,11 +59,20 @@ const EXPIRED_RANK = -1;
 const COUNTER_WEIGHT = 2 ** 42;
 const DIRECTORY = DATABASE_DIRECTORY_OFFSET >>> 2;
 
+/** What the thread that keeps the log wants to know and decide. */
+export interface EvictionGuard {
+  /** Whether keys of a shard that is not locked may go now: not while commands are queued for it, which come before. */
+  mayEnter(shard: number): boolean;
+  /** The key is about to go. */
+  evicting(a: Arena, record: Offset): void;
+}
+
 export function makeEvictor(shards: Shards, settings: Settings, thread: number): Eviction {
   return new Eviction(shards, settings, thread);
 }
 
 export class Eviction {
+  guard: EvictionGuard | undefined = undefined;
   private readonly arenas: readonly Arena[];
   private readonly settings: Settings;
   private readonly thread: number;
@@ -163,6 +172,7 @@ export class Eviction {
   /** The one way out for a key that has to go. */
   private evict(a: Arena, record: Offset, nowMs: number): void {
     a.f64[recordExpiry(a, record) <= nowMs ? COUNTER_EXPIRED : COUNTER_EVICTED]++;
+    this.guard?.evicting(a, record);
     deleteRecord(a, record);
   }
 
@@ -172,7 +182,7 @@ export class Eviction {
     this.hasLocked = false;
     if (a.lockedBy(this.thread)) return true;
     if (this.isBusy[shard] === 1) return false;
-    if (a.tryLock(this.thread)) {
+    if (this.guard?.mayEnter(shard) !== false && a.tryLock(this.thread)) {
       this.hasLocked = true;
       return true;
     }

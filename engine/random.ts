@@ -10,6 +10,11 @@ export class Random {
     this.state = seed | 0 || 0x9e3779b9;
   }
 
+  /** What `reseed` takes to draw the same numbers from here on; not 0. */
+  get position(): number {
+    return this.state;
+  }
+
   /** An unsigned 32-bit number. */
   next(): number {
     let x = this.state;

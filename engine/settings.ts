@@ -19,6 +19,7 @@ export const SETTINGS = [
   ['maxmemory', 0],
   ['maxmemory-policy', 7],
   ['maxmemory-samples', 5],
+  ['appendonly', 0],
   ['lfu-log-factor', 10],
   ['lfu-decay-time', 1],
   ['hz', 10],

@@ -16,13 +16,15 @@
  * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
 import { compactStep } from '../engine/alloc.ts';
-import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
+import { type Arena, COUNTER_NEXT_EXPIRY, type Offset } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import {
   arityFits,
   BLOCKING,
   type CommandRow,
   CommandTable,
+  DENYOOM,
+  LOADING,
   NO_AUTH,
   SCOPE_ALL,
   SCOPE_KEYS,
@@ -32,15 +34,19 @@ import {
 } from '../engine/command.ts';
 import { engineRows } from '../engine/commands/index.ts';
 import { ERR, wrongArity } from '../engine/errors.ts';
-import { type Evictor, execute } from '../engine/execute.ts';
-import { expireDue } from '../engine/keyspace.ts';
+import type { Eviction } from '../engine/eviction.ts';
+import { execute } from '../engine/execute.ts';
+import { databaseOf, expireDue } from '../engine/keyspace.ts';
 import { SEVERAL_SHARDS } from '../engine/link.ts';
 import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
+import type { LogFront } from '../engine/log/front.ts';
 import { Random } from '../engine/random.ts';
+import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 import type { Shards } from '../engine/shards.ts';
 import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
+import { Fences, SERVER } from './fences.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
@@ -72,16 +78,16 @@ export class Dispatcher implements Executor {
   private readonly shards: Shards;
   private readonly workers: WorkerPool;
   private readonly locks: LockSet;
-  private readonly evictor: Evictor;
+  private readonly evictor: Eviction;
   private readonly watch: CommandWatch;
   private readonly mode: DispatchMode;
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
   /** Commands queued at workers, by shard. */
   readonly queued: Int32Array;
-  /** By shard: the session that gets it to itself next, or has; 0 = none. Nobody else's commands are queued for it. */
-  private readonly fencedBy: Int32Array;
-  /** Sessions with a fence, and its shards. */
-  private readonly fences = new Map<number, Uint8Array>();
+  /** Around shards where nothing more may be queued until what somebody wants there is done. */
+  private readonly fences: Fences;
+  /** What the server itself wants done with all shards, as soon as nothing is queued. */
+  private readonly exclusive: (() => void)[] = [];
   private readonly needed: Uint8Array;
   /** 1 for rows that wait for an element (reads that may, XREAD, do not yet). */
   private readonly waits: Uint8Array;
@@ -98,13 +104,19 @@ export class Dispatcher implements Executor {
   private lastName = 0;
   /** Commands that workers ran. */
   ranOnWorkers = 0;
+  /** Where accepted writes go; undefined while none is kept. */
+  log: LogFront | undefined = undefined;
+  /** Whether commands may be refused for what the server cannot do now: `refusal` tells which. */
+  private isRestricted = false;
+  private loadingText = '';
+  private writesText = '';
 
   constructor(
     call: Call,
     table: CommandTable,
     stats: CommandStats,
     workers: WorkerPool,
-    evictor: Evictor,
+    evictor: Eviction,
     watch: CommandWatch,
     mode: DispatchMode,
   ) {
@@ -118,12 +130,16 @@ export class Dispatcher implements Executor {
     this.mode = mode;
     this.locks = new LockSet(this.shards, MAIN_THREAD);
     this.queued = new Int32Array(this.shards.arenas.length);
-    this.fencedBy = new Int32Array(this.shards.arenas.length);
+    this.fences = new Fences(this.shards.arenas.length);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
     const waiting = WRITE | BLOCKING;
     this.waits = Uint8Array.from(table.rows, (row) => ((row.flags & waiting) === waiting ? 1 : 0));
+    evictor.guard = {
+      mayEnter: (shard) => this.queued[shard] === 0,
+      evicting: (a, record) => this.evicting(a, record),
+    };
     for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id] = HEAVY_US;
     workers.onReplies = () => this.takeReplies();
     stats.onLongRun = (id, calls, excessUs) => {
@@ -147,9 +163,14 @@ export class Dispatcher implements Executor {
     const id = row.id;
     if (!arityFits(row, call.argc)) return this.reject(id, wrongArity(row.name));
     if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
+    if (this.isRestricted) {
+      const text = this.refusal(row);
+      if (text !== '') return this.reject(id, text);
+    }
     const clients = session.clients;
     if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) return STALLED;
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
+    if (this.log !== undefined && !this.log.isOpen && (row.flags & WRITE) !== 0) return this.stall(session);
     call.begin(row);
     if (row.scope === SCOPE_NONE) {
       // What the server tells or is told (INFO, CONFIG SET) comes after what its connection has asked before.
@@ -162,6 +183,63 @@ export class Dispatcher implements Executor {
     if (this.waits[id] === 1) return this.executeBlocking(session, row, id);
     if (id >= this.firstMainRow) return this.executeHere(session, row, id);
     return this.executeMany(session, row, id);
+  }
+
+  /** While the data set is loaded, commands that need it get this error; '' for none. */
+  refuseForLoading(text: string): void {
+    this.loadingText = text;
+    this.isRestricted = this.loadingText !== '' || this.writesText !== '';
+  }
+
+  /** While writes cannot be made durable they get this error; '' for none. */
+  refuseWrites(text: string): void {
+    this.writesText = text;
+    this.isRestricted = this.loadingText !== '' || this.writesText !== '';
+  }
+
+  private refusal(row: CommandRow): string {
+    if (this.loadingText !== '' && (row.flags & LOADING) === 0) return this.loadingText;
+    // As in Redis PING tells of it too.
+    if (this.writesText !== '' && ((row.flags & WRITE) !== 0 || row.name === 'ping')) return this.writesText;
+    return '';
+  }
+
+  /** Runs a command here, and logs it if it changed anything. */
+  private perform(row: CommandRow): void {
+    const { call, log } = this;
+    if (log === undefined || (row.flags & WRITE) === 0) {
+      execute(call, row, this.evictor);
+      return;
+    }
+    const position = call.random.position;
+    execute(call, row, this.evictor);
+    if (call.dirty > 0) log.append(call, call.random.position === position ? 0 : position);
+  }
+
+  /**
+   * Hands the command in `call` to a worker, and logs it if it is a write: what a worker runs is logged as it is accepted,
+   * whether it changes anything or not.
+   */
+  private handOver(session: Session, row: CommandRow, id: number, worker: number, shard: number): Outcome {
+    const { call, log } = this;
+    const logs = log !== undefined && (row.flags & WRITE) !== 0;
+    // With a log workers do not evict: what goes must be logged before the write that it makes room for.
+    if (logs && !this.evictor.makeRoom(call) && (row.flags & DENYOOM) !== 0) {
+      call.reply.error(ERR.OOM);
+      this.stats.error(id, call.reply.lastError, true);
+      return DONE;
+    }
+    const seed = this.seeds.next();
+    if (!this.workers.send(worker, call, id, shard, session, seed)) return this.stall(session);
+    if (logs) log.append(call, seed);
+    return QUEUED;
+  }
+
+  /** Memory has run out, and this key goes: logged before the write that it makes room for. */
+  private evicting(a: Arena, record: Offset): void {
+    if (this.log === undefined) return;
+    const db = databaseOf(a, recordKeyspace(a, record));
+    this.log.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
   }
 
   /** A command about shards that only this thread knows (MEMORY, DEBUG). It sees what its own connection did before. */
@@ -207,31 +285,27 @@ export class Dispatcher implements Executor {
    * there, so that the wait ends.
    */
   private fence(session: Session): Outcome {
-    if (!this.fences.has(session.id) && this.isUnfenced(session)) {
-      for (let shard = 0; shard < this.needed.length; shard++) {
-        if (this.needed[shard] === 1) this.fencedBy[shard] = session.id;
-      }
-      this.fences.set(session.id, this.needed.slice());
-    }
+    this.fences.put(session.id, this.needed);
     return this.stall(session);
   }
 
-  /** Whether no other session has a fence around a marked shard. */
-  private isUnfenced(session: Session): boolean {
-    if (this.fences.size === 0) return true;
-    for (let shard = 0; shard < this.needed.length; shard++) {
-      const by = this.fencedBy[shard];
-      if (this.needed[shard] === 1 && by !== 0 && by !== session.id) return false;
-    }
-    return true;
+  private unfence(session: number): void {
+    if (this.fences.remove(session)) this.resumeStalled();
   }
 
-  private unfence(session: number): void {
-    if (this.fences.size === 0 || !this.fences.delete(session)) return;
-    for (let shard = 0; shard < this.fencedBy.length; shard++) {
-      if (this.fencedBy[shard] === session) this.fencedBy[shard] = 0;
-    }
-    this.resumeStalled();
+  /** Runs `act` with all shards locked and nothing queued for them: at once, or as soon as that is so. */
+  exclusively(act: () => void): void {
+    this.exclusive.push(act);
+    this.runExclusive();
+  }
+
+  private runExclusive(): void {
+    if (this.exclusive.length === 0) return;
+    this.needed.fill(1);
+    if (!this.isUnqueued()) return this.fences.put(SERVER, this.needed);
+    this.locks.takeMarked(this.needed);
+    for (const act of this.exclusive.splice(0)) act();
+    this.unfence(SERVER);
   }
 
   private resumeStalled(): void {
@@ -254,7 +328,7 @@ export class Dispatcher implements Executor {
     if (runs) {
       this.takeMarked();
       call.retried = waiter !== undefined;
-      execute(call, row, this.evictor);
+      this.perform(row);
       this.unfence(session.id);
       if (call.blockMs >= 0) {
         if (waiter === undefined) blocking.add(session, call, row);
@@ -306,12 +380,10 @@ export class Dispatcher implements Executor {
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
     this.locks.release(shard);
     if (session.windowFull) return this.stall(session);
-    if (this.fences.size > 0 && this.fencedBy[shard] !== 0) return this.stall(session);
-    if (!this.workers.send(this.workers.ofShard(shard), call, id, shard, session, this.seeds.next())) {
-      return this.stall(session);
-    }
-    this.queued[shard]++;
-    return QUEUED;
+    if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);
+    const outcome = this.handOver(session, row, id, this.workers.ofShard(shard), shard);
+    if (outcome === QUEUED) this.queued[shard]++;
+    return outcome;
   }
 
   private runsHere(id: number): boolean {
@@ -351,19 +423,14 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (session.hasOutstanding) return this.stall(session);
-    if (writes && !(isUnqueued && this.isUnfenced(session))) return this.fence(session);
+    if (writes && (!isUnqueued || this.fences.excludes(session.id, this.needed))) return this.fence(session);
     const first = row.scope === SCOPE_ALL ? 0 : this.needed.indexOf(1);
     for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.locks.release(shard);
-    if (!this.workers.send(this.workers.ofShard(first), call, id, SEVERAL_SHARDS, session, this.seeds.next())) {
-      return this.stall(session);
-    }
-    for (let shard = 0; shard < this.needed.length; shard++) {
-      this.queued[shard] += this.needed[shard];
-      if (writes && this.needed[shard] === 1) this.fencedBy[shard] = session.id;
-    }
-    const marked = this.needed.slice();
-    if (writes) this.fences.set(session.id, marked);
-    this.waitingForMany.set(session.id, marked);
+    const outcome = this.handOver(session, row, id, this.workers.ofShard(first), SEVERAL_SHARDS);
+    if (outcome !== QUEUED) return outcome;
+    for (let shard = 0; shard < this.needed.length; shard++) this.queued[shard] += this.needed[shard];
+    if (writes) this.fences.put(session.id, this.needed);
+    this.waitingForMany.set(session.id, this.needed.slice());
     return QUEUED;
   }
 
@@ -388,7 +455,7 @@ export class Dispatcher implements Executor {
     const mark = reply.length;
     this.lastName = call.off[0];
     this.stats.starting(id, call.argc);
-    execute(call, row, this.evictor);
+    this.perform(row);
     const elapsedUs = this.stats.finished(id, call.argc, reply.length - mark);
     if (elapsedUs > HAND_OVER_US) this.clients?.scheduler.lookSoon();
     if (elapsedUs >= this.watch.thresholdUs) this.watch.slow(call, row, elapsedUs);
@@ -406,6 +473,7 @@ export class Dispatcher implements Executor {
 
   endTick(): void {
     this.locks.releaseAll();
+    this.log?.seal();
     this.workers.ring();
     this.workers.publishTime(this.call.nowMs);
   }
@@ -442,6 +510,9 @@ export class Dispatcher implements Executor {
       }
       credit = REPLIES_PER_LOOK;
     }
+    this.log?.advance();
+    clients.scheduler.releaseHeld();
+    this.runExclusive();
     this.resumeStalled();
     const nowMs = clients.scheduler.settledTime();
     if (nowMs !== undefined) this.workers.publishTime(nowMs);

@@ -11,12 +11,28 @@ import type { Executor } from './executor.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Session } from './session.ts';
 
+/** What replies wait for: the log, when it has to be on disk before anybody hears of a write. */
+export interface ReplyGate {
+  /** The entry that has to be durable before the replies written now may go out; 0 for none. */
+  readonly awaitedIndex: number;
+  readonly durableIndex: number;
+}
+
+/** Replies of a turn that wait for the log: session i's are bytes[ranges[2i], ranges[2i + 1]). */
+interface HeldReplies {
+  index: number;
+  bytes: Uint8Array;
+  sessions: Session[];
+  ranges: number[];
+}
+
 /** Commands between two looks at the clock, over all sessions. */
 const COMMANDS_PER_LOOK = 32;
 
 /** The thread's reply buffer: a fresh one's size, and the size from which on it is not kept. */
 const REPLY_BYTES = 64 * 1024;
 const KEPT_REPLY_BYTES = 1024 * 1024;
+const SPARE_BUFFERS = 16;
 
 export class Scheduler {
   /** Commands until the next look at the clock: `run` loops count it down and call `overBudget` at zero. */
@@ -39,6 +55,11 @@ export class Scheduler {
   private readonly ranges: number[] = [];
   /** How many of `writers` hold; the arrays are not cut short, since that costs more than a short tick's write. */
   private writerCount = 0;
+  /** Set while there is a log that replies may have to wait for. */
+  gate: ReplyGate | undefined = undefined;
+  private held: HeldReplies[] = [];
+  /** Reply buffers that were held and are free again. */
+  private readonly spare: Uint8Array[] = [];
 
   constructor(limits: ServerLimits, executor: Executor) {
     this.limits = limits;
@@ -104,6 +125,11 @@ export class Scheduler {
   writeReplies(): void {
     const reply = this.executor.call.reply;
     const bytes = reply.u8;
+    const index = this.heldIndex();
+    if (index > 0) {
+      if (this.writerCount > 0) this.holdReplies(index);
+      return;
+    }
     let reusable = bytes.length <= KEPT_REPLY_BYTES;
     for (let i = 0; i < this.writerCount; i++) {
       if (!this.writers[i].writeRange(bytes, this.ranges[i * 2], this.ranges[i * 2 + 1])) reusable = false;
@@ -111,6 +137,48 @@ export class Scheduler {
     this.writerCount = 0;
     reply.length = 0;
     if (!reusable) reply.u8 = new Uint8Array(REPLY_BYTES);
+  }
+
+  /** The entry that output written now has to wait for; 0 for none. Replies never overtake those that wait already. */
+  private heldIndex(): number {
+    if (this.gate === undefined) return 0;
+    const awaited = this.gate.awaitedIndex;
+    return this.held.length === 0 ? awaited : Math.max(awaited, this.held[this.held.length - 1].index);
+  }
+
+  private holdReplies(index: number): void {
+    const reply = this.executor.call.reply;
+    const sessions = this.writers.slice(0, this.writerCount);
+    this.held.push({ index, bytes: reply.u8, sessions, ranges: this.ranges.slice(0, this.writerCount * 2) });
+    for (const session of sessions) session.hold();
+    this.writerCount = 0;
+    reply.length = 0;
+    reply.u8 = this.spare.pop() ?? new Uint8Array(REPLY_BYTES);
+  }
+
+  /** Whether `bytes`, output of one session, has to wait; then it is kept, and written later. */
+  holds(session: Session, bytes: Uint8Array, length: number): boolean {
+    const index = this.heldIndex();
+    if (index === 0) return false;
+    this.held.push({ index, bytes, sessions: [session], ranges: [0, length] });
+    session.hold();
+    return true;
+  }
+
+  /** The log has gone on: writes what waited for it. */
+  releaseHeld(): void {
+    if (this.held.length === 0) return;
+    const durable = this.gate === undefined ? Number.POSITIVE_INFINITY : this.gate.durableIndex;
+    let count = 0;
+    while (count < this.held.length && this.held[count].index <= durable) count++;
+    for (const { bytes, sessions, ranges } of this.held.splice(0, count)) {
+      let reusable = bytes.length <= KEPT_REPLY_BYTES && this.spare.length < SPARE_BUFFERS;
+      for (let i = 0; i < sessions.length; i++) {
+        if (!sessions[i].writeRange(bytes, ranges[i * 2], ranges[i * 2 + 1])) reusable = false;
+        sessions[i].release();
+      }
+      if (reusable) this.spare.push(bytes);
+    }
   }
 
   /** Writes the output of every session that has some. Called by whoever delivered replies, when done. */

@@ -51,10 +51,11 @@ const OUTPUT_FULL = 1 << 3;
 const STALLING = 1 << 4;
 const IN_BACKLOG = 1 << 5;
 const DEAD = 1 << 6;
+const HELD = 1 << 7;
 /** With any of these set no request is run. */
 const STOPPED = CLOSING | OUTPUT_FULL | STALLING | IN_BACKLOG | DEAD;
 /** With any of these set, a session whose client sends no more is not closed: not yet, or not again. */
-const BUSY = STOPPED | OUTSTANDING;
+const BUSY = STOPPED | OUTSTANDING | HELD;
 
 /** A batch's replies beyond this are written before the batch ends, to stay within the processor's cache. */
 const EARLY_WRITE_BYTES = 256 * 1024;
@@ -123,6 +124,8 @@ export class Session {
   private out: Uint8Array = EMPTY;
   private outLength = 0;
   private touched = false;
+  /** Pieces of its output that wait for the log. */
+  private heldCount = 0;
   private running = false;
   /** Where the replies of the running batch, as far as they are not written, begin in the thread's reply buffer. */
   private replyStart = 0;
@@ -445,7 +448,7 @@ export class Session {
       const length = this.outLength;
       this.out = EMPTY;
       this.outLength = 0;
-      if (this.send(out, 0, length)) this.clients.giveBuffer(out);
+      if (!this.scheduler.holds(this, out, length) && this.send(out, 0, length)) this.clients.giveBuffer(out);
     }
     if ((this.state & CLOSING) !== 0) this.closeIfAnswered();
     else this.closeWhenIdle();
@@ -457,6 +460,19 @@ export class Session {
     if (reply.length > this.replyStart) this.scheduler.write(this, this.replyStart, reply.length);
     this.scheduler.writeReplies();
     this.replyStart = 0;
+  }
+
+  /** The scheduler's calls: a piece of output begins to wait for the log; it was written. */
+  hold(): void {
+    this.heldCount++;
+    this.state |= HELD;
+  }
+
+  release(): void {
+    if (--this.heldCount > 0) return;
+    this.state &= ~HELD;
+    if ((this.state & CLOSING) !== 0) this.closeIfAnswered();
+    else this.closeWhenIdle();
   }
 
   /** The scheduler's call: sends replies of a batch, bytes[start, end). True when `bytes` may be used again. */
@@ -526,7 +542,7 @@ export class Session {
   }
 
   private closeIfAnswered(): void {
-    if ((this.state & (OUTSTANDING | DEAD)) === 0) this.transport.close();
+    if ((this.state & (OUTSTANDING | HELD | DEAD)) === 0) this.transport.close();
   }
 
   /** Disconnects now, with whatever is unsent. */
