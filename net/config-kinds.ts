@@ -141,20 +141,31 @@ export function words(takes: string, maxCount: number, tooMany: string): Kind<re
   };
 }
 
-/** The points of Redis's `save`, of which there is none before snapshots exist. */
-export function savePoints(): Kind<string> {
+/** When a snapshot is due: so many seconds after the last one, if so many keys have changed. */
+export interface SavePoint {
+  seconds: number;
+  changes: number;
+}
+
+/** Pairs of seconds and changes; one empty word is none. */
+export function savePoints(): Kind<readonly SavePoint[]> {
+  const pairs = (value: readonly SavePoint[]): string[][] =>
+    value.map(({ seconds, changes }) => [String(seconds), String(changes)]);
+  const format = (value: readonly SavePoint[]): string => pairs(value).flat().join(' ');
   return {
-    takes: '"", which is never',
+    takes: '<seconds> <changes>, once or more; "" is never',
     many: true,
     parse(given) {
-      if (given.every((word) => word === '')) return { value: '', text: '' };
+      const value: SavePoint[] = [];
+      if (given.every((word) => word === '')) return { value, text: '' };
       const valid =
-        given.length % 2 === 0 && given.every((word, i) => /^\d+$/.test(word) && (i % 2 === 1 || +word > 0));
+        given.length % 2 === 0 && given.every((word, i) => /^\d{1,15}$/.test(word) && (i % 2 === 1 || +word > 0));
       if (!valid) return { error: 'Invalid save parameters' };
-      return { error: 'snapshots are not available in this version', refused: true };
+      for (let i = 0; i < given.length; i += 2) value.push({ seconds: +given[i], changes: +given[i + 1] });
+      return { value, text: format(value) };
     },
-    format: (value) => value,
-    lines: () => [['']],
+    format,
+    lines: (value) => (value.length === 0 ? [['']] : pairs(value)),
   };
 }
 

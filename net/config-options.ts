@@ -20,6 +20,7 @@ import {
   oneOf,
   outputLimits,
   percentiles,
+  type SavePoint,
   savePoints,
   string,
   UINT_MAX,
@@ -76,6 +77,17 @@ function notADirectory(path: string): string | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   return found === undefined || found.isDirectory() ? undefined : 'there is a file of this name, not a directory';
 }
+
+/** Files of the node lie in its directory. */
+function notAPath(name: string): string | undefined {
+  return name === '' || name.includes('/') ? `can't be a path, just a name` : undefined;
+}
+
+const SAVE_POINTS: readonly SavePoint[] = [
+  { seconds: 3600, changes: 1 },
+  { seconds: 300, changes: 100 },
+  { seconds: 60, changes: 10000 },
+];
 
 export const OPTIONS = {
   port: row(int(0, 65535), 6379, 'TCP port; 0 listens nowhere', { fixed: 'immutable' }),
@@ -169,10 +181,38 @@ export const OPTIONS = {
   'stream-node-max-bytes': row(memory(0, INT64_MAX), 4096, 'bytes of a stream node; 0 is no limit'),
   'stream-node-max-entries': row(int(0, INT64_MAX), 100, 'entries of a stream node; 0 is no limit'),
 
-  save: row(savePoints(), '', 'when to write a snapshot'),
-  appendonly: row(bool(), false, 'whether writes are logged to disk', {
-    check: (on) => (on ? 'the append-only file is not available in this version' : undefined),
+  save: row(savePoints(), SAVE_POINTS, 'when to write a snapshot by itself'),
+  dbfilename: row(
+    string('a file name in dir'),
+    'dump.rdb',
+    'the RDB file that is read, and written as save-format says',
+    {
+      fixed: 'protected',
+      check: notAPath,
+    },
+  ),
+  'save-format': row(
+    oneOf(['millrace', 'rdb']),
+    'millrace',
+    'what snapshots are written as: compressed, or as dbfilename',
+  ),
+  'stop-writes-on-bgsave-error': row(bool(), true, 'whether writes are refused after a snapshot has failed'),
+  appendonly: row(bool(), false, 'whether writes are logged to disk'),
+  appendfsync: row(
+    oneOf(['everysec', 'always', 'no']),
+    'everysec',
+    'when the log is synced: before each reply, each second, or when the system likes',
+  ),
+  appenddirname: row(string('a directory name in dir'), 'appendonlydir', 'where the log lies', {
+    fixed: 'immutable',
+    check: notAPath,
   }),
+  'auto-aof-rewrite-percentage': row(
+    int(0, INT_MAX),
+    100,
+    'growth of the log since the last snapshot after which one is made and the log cut; 0 is never',
+  ),
+  'auto-aof-rewrite-min-size': row(memory(0, INT64_MAX), 64 * MB, 'size below which the log is not cut by itself'),
 };
 
 export type OptionName = keyof typeof OPTIONS;

@@ -133,7 +133,7 @@ export class Config {
   }
 
   private apply(lines: readonly ConfigLine[]): void {
-    for (const { words, where, included } of lines) {
+    for (const { words, where, included } of joinSaveLines(lines)) {
       const name = NAMES.get(words[0].toLowerCase());
       if (name === undefined) {
         const near = nearestName(words[0]);
@@ -270,6 +270,24 @@ export class Config {
     }
     return undefined;
   }
+}
+
+/** Lines of save points add up, up to one that is empty: all of them as one line, in the place of the last. */
+function joinSaveLines(lines: readonly ConfigLine[]): readonly ConfigLine[] {
+  const isSave = (line: ConfigLine): boolean => line.words[0].toLowerCase() === 'save';
+  const saves = lines.filter(isSave);
+  if (saves.length < 2) return lines;
+  let points: string[] = [];
+  for (const { words } of saves) {
+    const given = words
+      .slice(1)
+      .flatMap((word) => word.split(' '))
+      .filter((word) => word !== '');
+    points = given.length === 0 ? [] : [...points, ...given];
+  }
+  const last = saves[saves.length - 1];
+  const joined = { ...last, words: [last.words[0], ...(points.length === 0 ? [''] : points)] };
+  return lines.filter((line) => !isSave(line) || line === last).map((line) => (line === last ? joined : line));
 }
 
 function defaultEntry(name: OptionName): Entry {

@@ -5,9 +5,12 @@ import { NAMES, OPTION_NAMES, OPTIONS, type OptionName, type Traits } from '../.
 import { RedisServer, redisAvailable } from '../support/redis.ts';
 
 /** Options that redis-server does not have, or whose default it is started with here is another one. */
-const OURS: readonly string[] = ['workers', 'shards', 'dispatch', 'arena-size', 'port', 'bind', 'dir', 'logfile'];
-/** Options whose values redis-server accepts and Millrace does not yet, and one whose limit is the machine's. */
-const NOT_TO_SET: readonly string[] = ['save', 'appendonly', 'maxclients'];
+const OURS: readonly string[] = [
+  ...['workers', 'shards', 'dispatch', 'arena-size', 'port', 'bind', 'dir', 'logfile'],
+  ...['save', 'save-format'],
+];
+/** Options that redis-server does not have or acts upon at once, and one whose limit is the machine's. */
+const NOT_TO_SET: readonly string[] = ['save-format', 'appendonly', 'maxclients'];
 
 const VALUES = [
   ...['', ' ', 'abc', '0', '1', '7', '100', '501', '-1', '-2', '-0', '+5', '007', '5 ', ' 5', '1.5', '1e3', '0x10'],

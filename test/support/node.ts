@@ -1,5 +1,8 @@
 /** A Millrace node as a process of its own, run from source on a free port. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, RawClient, waitForPort } from './redis.ts';
 
@@ -14,6 +17,8 @@ export class TestNode {
   readonly child: ChildProcess;
   /** What it printed so far. */
   output = '';
+  /** Its directory, when it was given none. */
+  private ownDir: string | undefined = undefined;
 
   private constructor(port: number, child: ChildProcess) {
     this.port = port;
@@ -26,11 +31,14 @@ export class TestNode {
     });
   }
 
-  /** Starts a node with these flags and waits until it answers. */
+  /** Starts a node with these flags, in a directory of its own if they name none, and waits until it answers. */
   static async start(...flags: string[]): Promise<TestNode> {
     const port = await freePort();
-    const args = [MAIN, '--port', String(port), '--arena-size', '256mb', ...flags];
+    const ownDir = flags.includes('--dir') ? undefined : mkdtempSync(join(tmpdir(), 'millrace-'));
+    const dir = ownDir === undefined ? [] : ['--dir', ownDir];
+    const args = [MAIN, '--port', String(port), '--arena-size', '256mb', '--save', '', ...dir, ...flags];
     const node = new TestNode(port, spawn(NODE, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    node.ownDir = ownDir;
     try {
       await waitForPort(port);
     } catch (error) {
@@ -50,5 +58,6 @@ export class TestNode {
 
   stop(): void {
     this.child.kill('SIGKILL');
+    if (this.ownDir !== undefined) rmSync(this.ownDir, { recursive: true, force: true });
   }
 }

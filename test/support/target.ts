@@ -3,6 +3,9 @@
  * what Redis does. Both as processes on a port, to be killed and started again there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, redisAvailable, waitForPort } from './redis.ts';
 
@@ -18,6 +21,7 @@ export class Target {
   readonly name: TargetName;
   readonly port: number;
   private readonly flags: readonly string[];
+  private readonly dir = mkdtempSync(join(tmpdir(), 'millrace-'));
   private child: ChildProcess | undefined = undefined;
 
   private constructor(name: TargetName, port: number, flags: readonly string[]) {
@@ -48,11 +52,14 @@ export class Target {
 
   /** Starts it (again) and waits until it accepts connections. */
   async run(): Promise<void> {
+    mkdirSync(this.dir, { recursive: true });
     const common = ['--port', String(this.port), '--bind', '127.0.0.1', ...this.flags];
     this.child =
       this.name === 'millrace'
-        ? spawn(NODE, [MAIN, ...common, '--arena-size', '256mb'], { stdio: 'ignore' })
-        : spawn('redis-server', [...common, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+        ? spawn(NODE, [MAIN, ...common, '--arena-size', '256mb', '--save', '', '--dir', this.dir], { stdio: 'ignore' })
+        : spawn('redis-server', [...common, '--save', '', '--appendonly', 'no', '--dir', this.dir], {
+            stdio: 'ignore',
+          });
     await waitForPort(this.port);
   }
 
@@ -64,5 +71,6 @@ export class Target {
     const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await gone;
+    rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -70,7 +70,7 @@ describe('the command line', () => {
     const config = parsed('--port', '7001', '--bind', 'a', '-b', '--save', '--maxmemory', '1gb', '--PORT', '7002');
     expect(config.get('port')).toBe(7002);
     expect(config.get('bind')).toEqual(['a', '-b']);
-    expect(config.get('save')).toBe('');
+    expect(config.get('save')).toEqual([]);
     expect(config.get('maxmemory')).toBe(2 ** 30);
     expect(config.settings.get('maxmemory')).toBe(2 ** 30);
   });
@@ -119,13 +119,10 @@ describe('the command line', () => {
       ['--hz', '1', '2'],
     ],
     [
-      "bad value 'yes' for 'appendonly' on the command line: the append-only file is not available in this version",
-      ['--appendonly', 'yes'],
+      "bad value '900' for 'save' on the command line: it takes <seconds> <changes>, once or more; \"\" is never",
+      ['--save', '900'],
     ],
-    [
-      "bad value '900 1' for 'save' on the command line: snapshots are not available in this version",
-      ['--save', '900', '1'],
-    ],
+    ["bad value 'a/b' for 'dbfilename' on the command line: can't be a path, just a name", ['--dbfilename', 'a/b']],
     [
       "bad value '/dev/null' for 'dir' on the command line: there is a file of this name, not a directory",
       ['--dir', '/dev/null'],
@@ -228,12 +225,14 @@ describe('CONFIG SET', () => {
     expect(failed('workers', '3')).toBe(
       "ERR CONFIG SET failed (possibly related to argument 'workers') - can't set immutable config",
     );
-    expect(failed('appendonly', 'yes')).toBe(
-      "ERR CONFIG SET failed (possibly related to argument 'appendonly') - the append-only file is not available in this version",
-    );
-    expect(failed('appendonly', 'no')).toBeUndefined();
+    expect(failed('save', '60')).toMatch('Invalid save parameters');
+    expect(failed('save', '60 1 5 2')).toBeUndefined();
+    expect(config.get('save')).toEqual([
+      { seconds: 60, changes: 1 },
+      { seconds: 5, changes: 2 },
+    ]);
     expect(failed('save', '')).toBeUndefined();
-    expect(failed('save', '60 1')).toMatch('snapshots are not available in this version');
+    expect(config.get('save')).toEqual([]);
   });
 });
 
