@@ -157,7 +157,7 @@ export function savePoints(): Kind<readonly SavePoint[]> {
     many: true,
     parse(given) {
       const value: SavePoint[] = [];
-      if (given.every((word) => word === '')) return { value, text: '' };
+      if (given.length === 1 && given[0] === '') return { value, text: '' };
       const valid =
         given.length % 2 === 0 && given.every((word, i) => /^\d{1,15}$/.test(word) && (i % 2 === 1 || +word > 0));
       if (!valid) return { error: 'Invalid save parameters' };
