@@ -159,7 +159,7 @@ export function savePoints(): Kind<readonly SavePoint[]> {
       const value: SavePoint[] = [];
       if (given.length === 1 && given[0] === '') return { value, text: '' };
       const valid =
-        given.length % 2 === 0 && given.every((word, i) => /^\d{1,15}$/.test(word) && (i % 2 === 1 || +word > 0));
+        given.length % 2 === 0 && given.every((word, i) => /^\d{0,15}$/.test(word) && (i % 2 === 1 || +word > 0));
       if (!valid) return { error: 'Invalid save parameters' };
       for (let i = 0; i < given.length; i += 2) value.push({ seconds: +given[i], changes: +given[i + 1] });
       return { value, text: format(value) };
