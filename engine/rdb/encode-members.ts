@@ -33,8 +33,8 @@ const HASH_GROWTH = 2;
 const ZSET_GROWTH = 4;
 const LISTPACK_FRAME_BYTES = 7;
 const WORD = 4294967296;
-/** Scores from here on have an exponent in their text. */
-const EXPONENT_FROM = 1e17;
+/** Whole scores up to here are integers in Redis's packed sets, whose text would have an exponent otherwise. */
+const MAX_WHOLE = 2 ** 62;
 
 const walk = new MemberWalk();
 const ordered = new ZsetWalk();
@@ -95,7 +95,7 @@ export function encodeZset(a: Arena, record: Offset, out: RdbOutput): number {
 
 /** A score as its text, which for most is an integer's. */
 function writeScore(score: number): void {
-  const whole = Math.floor(score) === score && score < EXPONENT_FROM && score > -EXPONENT_FROM;
+  const whole = Math.floor(score) === score && score <= MAX_WHOLE && score >= -MAX_WHOLE;
   if (whole) listpack.integer(Math.floor(score / WORD), score | 0);
   else listpack.ascii(formatDouble(score));
 }

@@ -39,7 +39,9 @@ export function encodePair(a: Arena, record: Offset, out: RdbOutput): void {
   const type = out.length;
   out.byte(RDB_STRING);
   out.string(a, keyStart(a, record), keyLength(a, record));
-  out.u8[type] = encodeValue(a, record, out);
+  const rdbType = encodeValue(a, record, out);
+  // Only now: the buffer may have grown.
+  out.u8[type] = rdbType;
 }
 
 /** Writes a record's value and returns its RDB type. */
