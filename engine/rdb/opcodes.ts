@@ -1,6 +1,6 @@
 /**
- * The numbers of Redis's RDB format: value types, item opcodes, length and string encodings. Nothing but constants, for
- * reader and writer alike, from any thread.
+ * The numbers of Redis's RDB format: value types, item opcodes, length and string encodings. For reader and writer alike,
+ * from any thread.
  *
  * ```
  * file      "REDIS" + four digits of version | items .. | EOF | crc64 u64 (little-endian, 0 = none; since version 5)
@@ -51,6 +51,11 @@ export const RDB_STREAM_LISTPACKS_2 = 19;
 export const RDB_SET_LISTPACK = 20;
 /** Adds a consumer's active time. */
 export const RDB_STREAM_LISTPACKS_3 = 21;
+
+/** Whether a number is that of a type, be it one that only a module can read. */
+export function isType(type: number): boolean {
+  return type <= RDB_STREAM_LISTPACKS_3 && type !== 8;
+}
 
 // Items that are no key. Above every type.
 export const RDB_OPCODE_FUNCTION_2 = 245;
