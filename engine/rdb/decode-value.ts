@@ -63,7 +63,7 @@ export class ValueDecoder {
     switch (type) {
       case RDB_STRING:
         input.string(this.value);
-        return makeString(c, key, this.value);
+        return makeString(c, key, input, this.value);
       case RDB_LIST:
       case RDB_LIST_ZIPLIST:
       case RDB_LIST_QUICKLIST:

@@ -31,7 +31,8 @@ export class RdbInput {
   end: number;
   /** What errors add to their offset: where in a file the array begins. */
   base = 0;
-  private readonly view: DataView;
+  /** The same bytes as `u8`, for words at any offset. */
+  readonly view: DataView;
 
   constructor(u8: Uint8Array, start = 0, end: number = u8.length) {
     // A Buffer is another shape to the compiler than a plain array of bytes.
