@@ -1,0 +1,220 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { realDisk } from '../../engine/log/realdisk.ts';
+import { Random } from '../../engine/random.ts';
+import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
+import { BackgroundPool } from '../../engine/snapshot/pool.ts';
+import { SnapshotReader } from '../../engine/snapshot/read.ts';
+import { removeTemporary, snapshotName } from '../../engine/snapshot/retain.ts';
+import { SnapshotWriter } from '../../engine/snapshot/write.ts';
+import type { SnapshotTarget } from '../../engine/snapshot/write-file.ts';
+import { chunkOf, drain, headerAt, readChunks, sameChunks, writeChunks } from '../support/snapshot-files.ts';
+
+const MIB = 1024 * 1024;
+const pool = new BackgroundPool();
+const pending = new Int32Array(new SharedArrayBuffer(4));
+let directory = '';
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-snapshot-'));
+  pending[0] = 0;
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => pool.close());
+
+function targetAt(index: number): SnapshotTarget {
+  const header = headerAt(index);
+  return { format: 'mrs', path: join(directory, snapshotName(header.groups)), header };
+}
+
+/** Hands over a chunk as a producer does. */
+function give(writer: SnapshotWriter, bytes: Uint8Array, keys: number): void {
+  Atomics.add(pending, 0, bytes.length);
+  writer.write(bytes, keys);
+}
+
+async function rejection(promise: Promise<unknown>): Promise<SnapshotError> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SnapshotError);
+  return error as SnapshotError;
+}
+
+describe('SnapshotWriter', () => {
+  it('writes what SnapshotReader reads, file after file', async () => {
+    const random = new Random(1);
+    const writer = new SnapshotWriter(pool, pending);
+    for (const index of [1, 2]) {
+      const chunks = Array.from({ length: 40 }, () =>
+        chunkOf(random, 1 + random.below(300_000), random.below(2) === 0),
+      );
+      const target = targetAt(index);
+      writer.start(target);
+      for (const { bytes, keys } of chunks) give(writer, bytes, keys);
+      const summary = await writer.finish();
+      const rawBytes = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      expect(summary).toMatchObject({ path: target.path, chunks: 40, rawBytes, keys: writer.keys });
+      expect(writer.bytesIn).toBe(rawBytes);
+      expect(writer.bytesWritten).toBeGreaterThan(0);
+      expect(writer.bytesWritten).toBeLessThanOrEqual(summary.fileBytes);
+      expect(pending[0]).toBe(0);
+
+      const reader = await SnapshotReader.open(pool, target.path);
+      expect(reader.header).toMatchObject(headerAt(index));
+      expect(sameChunks(await drain(reader), chunks)).toBe(true);
+      expect(await reader.next()).toBeUndefined();
+      expect(reader.bytesAll).toBe(summary.fileBytes);
+      await reader.close();
+    }
+    expect(readdirSync(directory)).toHaveLength(2);
+  });
+
+  it('makes the file whole for a reader without threads as well', async () => {
+    const writer = new SnapshotWriter(pool, pending);
+    const target = targetAt(1);
+    const chunk = chunkOf(new Random(2), 10_000);
+    writer.start(target);
+    give(writer, chunk.bytes, chunk.keys);
+    await writer.finish();
+    expect(sameChunks(readChunks(realDisk, target.path), [chunk])).toBe(true);
+  });
+
+  it('throws a file away in the middle', async () => {
+    const random = new Random(3);
+    const writer = new SnapshotWriter(pool, pending);
+    writeChunks(realDisk, targetAt(1).path, headerAt(1), []);
+    writer.start(targetAt(1));
+    for (let i = 0; i < 30; i++) give(writer, chunkOf(random, 200_000, true).bytes, 1);
+    const aborted = writer.abort();
+    give(writer, chunkOf(random, 1000).bytes, 1);
+    await aborted;
+    expect(pending[0]).toBe(0);
+    expect(readdirSync(directory)).toEqual([snapshotName(headerAt(1).groups)]);
+    expect(readChunks(realDisk, targetAt(1).path)).toEqual([]);
+    expect(() => writer.write(new Uint8Array(1), 1)).toThrow('is idle');
+
+    writer.start(targetAt(2));
+    give(writer, chunkOf(random, 1000).bytes, 1);
+    await writer.finish();
+    expect(readdirSync(directory)).toHaveLength(2);
+  });
+
+  it('tells of trouble at once, swallows what still comes, and fails at the end', async () => {
+    const writer = new SnapshotWriter(pool, pending);
+    const told = new Promise<SnapshotError>((resolve) => {
+      writer.onError = resolve;
+    });
+    const target = { ...targetAt(1), path: join(directory, 'none', 'snapshot.mrs') };
+    writer.start(target);
+    expect(await told).toMatchObject({ name: 'SnapshotError', code: 'IO' });
+    for (let i = 0; i < 5; i++) give(writer, new Uint8Array(new SharedArrayBuffer(1000)), 1);
+    expect(await rejection(writer.finish())).toMatchObject({ code: 'IO', file: `${target.path}.millrace-tmp` });
+    expect(pending[0]).toBe(0);
+  });
+
+  it('survives the death of its thread', async () => {
+    const own = new BackgroundPool();
+    const writer = new SnapshotWriter(own, pending);
+    const random = new Random(4);
+    writer.start(targetAt(1));
+    give(writer, chunkOf(random, 100_000).bytes, 1);
+    while (writer.bytesWritten === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let i = 0; i < 20; i++) give(writer, chunkOf(random, 100_000).bytes, 1);
+    await own.destroy();
+    give(writer, chunkOf(random, 1000).bytes, 1);
+    expect(await rejection(writer.finish())).toMatchObject({ code: 'THREAD' });
+    expect(pending[0]).toBe(0);
+    expect(removeTemporary(realDisk, directory)).toBe(1);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('stores a value of 300 MiB, without holding it twice', async () => {
+    const bytes = new Uint8Array(new SharedArrayBuffer(300 * MIB));
+    for (let at = 0; at < bytes.length; at += 4096) bytes[at] = at >>> 12;
+    const writer = new SnapshotWriter(pool, pending);
+    const target = targetAt(1);
+    writer.start(target);
+    give(writer, bytes, 1);
+    expect(await writer.finish()).toMatchObject({ rawBytes: 300 * MIB, chunks: 1, keys: 1 });
+    const reader = await SnapshotReader.open(pool, target.path);
+    const chunk = await reader.next();
+    expect(chunk?.keys).toBe(1);
+    expect(Buffer.compare(chunk!.bytes, bytes)).toBe(0);
+    expect(await reader.next()).toBeUndefined();
+    await reader.close();
+  });
+});
+
+describe('SnapshotReader', () => {
+  const path = () => join(directory, 'a.mrs');
+
+  it('refuses a damaged header at once', async () => {
+    writeFileSync(path(), 'REDIS0010');
+    expect(await rejection(SnapshotReader.open(pool, path()))).toMatchObject({
+      code: 'DAMAGED',
+      offset: 0,
+      file: path(),
+    });
+    expect(await rejection(SnapshotReader.open(pool, join(directory, 'none')))).toMatchObject({ code: 'IO' });
+  });
+
+  it('gives the chunks before damage, then its error for good', async () => {
+    const random = new Random(5);
+    const chunks = Array.from({ length: 10 }, () => chunkOf(random, 5000, true));
+    const { fileBytes } = writeChunks(realDisk, path(), headerAt(1), chunks);
+    const file = realDisk.open(path(), 'write');
+    file.write(Uint8Array.of(1, 2, 3), 0, 3, fileBytes - 8000);
+    file.close();
+    const reader = await SnapshotReader.open(pool, path());
+    for (let i = 0; i < 8; i++) expect((await reader.next())?.keys).toBe(chunks[i].keys);
+    expect(await rejection(reader.next())).toMatchObject({ code: 'DAMAGED', file: path() });
+    expect(await rejection(reader.next())).toMatchObject({ code: 'DAMAGED' });
+    await reader.close();
+  });
+
+  it('can be closed before the end', async () => {
+    const random = new Random(6);
+    writeChunks(
+      realDisk,
+      path(),
+      headerAt(1),
+      Array.from({ length: 10 }, () => chunkOf(random, 5000)),
+    );
+    const reader = await SnapshotReader.open(pool, path());
+    await reader.next();
+    await reader.close();
+  });
+
+  it('fails when its thread dies', async () => {
+    const own = new BackgroundPool();
+    const random = new Random(7);
+    writeChunks(
+      realDisk,
+      path(),
+      headerAt(1),
+      Array.from({ length: 10 }, () => chunkOf(random, 5000)),
+    );
+    const reader = await SnapshotReader.open(own, path());
+    await own.destroy();
+    expect(await rejection(drain(reader))).toMatchObject({ code: 'THREAD' });
+    await reader.close();
+  });
+});
+
+describe('BackgroundPool', () => {
+  it('has threads only while there is work', async () => {
+    const own = new BackgroundPool();
+    expect(own.threads).toBe(0);
+    const writer = new SnapshotWriter(own, pending);
+    writer.start(targetAt(1));
+    expect(own.threads).toBe(1);
+    await writer.finish();
+    for (let waited = 0; own.threads > 0 && waited < 5000; waited += 50) await new Promise((r) => setTimeout(r, 50));
+    expect(own.threads).toBe(0);
+    await own.close();
+  });
+});
