@@ -1,0 +1,131 @@
+/**
+ * Which snapshots a data directory has, which one to start from, and which to remove. Synchronous, over any `Disk`: at
+ * start, and after each new snapshot in a thread that may block. Looking at a snapshot reads its header and footer, some
+ * hundred bytes; chunks are verified when they are loaded.
+ *
+ * The newest snapshot being damaged is no reason to take an older one silently: what came between them is in the log only
+ * as far back as the log goes. So `newestWhole` asks its caller, who knows the log, whether an older one will do.
+ */
+import { join } from 'node:path';
+import type { Disk } from '../log/disk.ts';
+import { type DecodedHeader, type GroupPosition, positionOf, type SnapshotFooter } from './file.ts';
+import { onDisk, SnapshotError } from './file-errors.ts';
+import { SnapshotFileReader } from './read-file.ts';
+import { TEMPORARY_SUFFIX } from './write-temp.ts';
+
+/** Snapshots kept: the newest, and one before it in case the newest gets damaged. */
+export const KEEP = 2;
+
+const NAME = /^snapshot-(\d{16})\.mrs$/;
+
+/** A snapshot of the directory; whole as far as its header and footer tell, or with the error that they gave. */
+export interface SnapshotEntry {
+  path: string;
+  /** The position in its name. */
+  index: number;
+  whole: { header: DecodedHeader; footer: SnapshotFooter } | undefined;
+  error: SnapshotError | undefined;
+}
+
+export interface Choice {
+  entry: SnapshotEntry & { whole: NonNullable<SnapshotEntry['whole']> };
+  /** Newer ones that were passed over because they are damaged: for the log of the server. */
+  damaged: SnapshotError[];
+}
+
+/** The name of a snapshot that covers the groups' logs so far. */
+export function snapshotName(groups: readonly GroupPosition[]): string {
+  return `snapshot-${String(positionOf(groups)).padStart(16, '0')}.mrs`;
+}
+
+/** All snapshots of a directory, newest first. */
+export function listSnapshots(disk: Disk, directory: string): SnapshotEntry[] {
+  const names = onDisk(() => disk.list(directory)).filter((name) => NAME.test(name));
+  return names
+    .sort()
+    .reverse()
+    .map((name) => look(disk, join(directory, name), Number(NAME.exec(name)![1])));
+}
+
+function look(disk: Disk, path: string, index: number): SnapshotEntry {
+  try {
+    const reader = new SnapshotFileReader(disk, path);
+    reader.close();
+    const { header, footer } = reader;
+    if (positionOf(header.groups) !== index)
+      throw new SnapshotError(
+        'DAMAGED',
+        `snapshot ${path} covers the log up to ${positionOf(header.groups)}: it was renamed`,
+        path,
+      );
+    return { path, index, whole: { header, footer }, error: undefined };
+  } catch (error) {
+    if (!(error instanceof SnapshotError)) throw error;
+    return { path, index, whole: undefined, error };
+  }
+}
+
+/**
+ * The snapshot to start from; undefined when there is none. `reaches` says whether the log has everything after an older
+ * one. `found` has errors by path, of snapshots that turned out to be damaged while they were loaded. When what is damaged
+ * cannot be made up for, its SnapshotError is thrown, with what an operator can do.
+ */
+export function newestWhole(
+  disk: Disk,
+  directory: string,
+  reaches: (older: DecodedHeader) => boolean,
+  found: ReadonlyMap<string, SnapshotError> = new Map(),
+): Choice | undefined {
+  const entries = listSnapshots(disk, directory);
+  const damaged: SnapshotError[] = [];
+  for (const entry of entries) {
+    const { whole } = entry;
+    const error = found.get(entry.path) ?? entry.error;
+    if (error !== undefined || whole === undefined) damaged.push(error!);
+    else if (damaged.length === 0 || reaches(whole.header)) return { entry: { ...entry, whole }, damaged };
+  }
+  if (damaged.length === 0) return undefined;
+  throw unusable(damaged[0], entries, found);
+}
+
+/** The error of the newest snapshot, with what is left and what to do. */
+function unusable(
+  error: SnapshotError,
+  entries: SnapshotEntry[],
+  found: ReadonlyMap<string, SnapshotError>,
+): SnapshotError {
+  const older = entries.find((entry) => entry.whole !== undefined && !found.has(entry.path));
+  const choice =
+    older === undefined
+      ? 'There is no older snapshot.'
+      : `The log does not reach back to the older snapshot ${older.path}: starting from it would lose the writes in between.`;
+  const advice =
+    `${error.message}. ${choice} Nothing was changed. Restore the file from a copy or from another node; ` +
+    'to start without it all the same, move it out of the directory first.';
+  return new SnapshotError(error.code, advice, error.file, error.offset, error);
+}
+
+/**
+ * Unlinks the snapshots older than the `keep` newest whole ones; how many. Call it when a new one is durable. Damaged
+ * ones among the newest are left for the operator to look at.
+ */
+export function retain(disk: Disk, directory: string, keep = KEEP): number {
+  if (keep < 1) throw new Error(`snapshot: ${keep} snapshots to keep`);
+  let whole = 0;
+  let removed = 0;
+  for (const entry of listSnapshots(disk, directory)) {
+    if (whole >= keep) {
+      onDisk(() => disk.unlink(entry.path));
+      removed++;
+    } else if (entry.whole !== undefined) whole++;
+  }
+  if (removed > 0) onDisk(() => disk.syncDirectory(directory));
+  return removed;
+}
+
+/** Removes what attempts that never ended have left; at start, before anything is written. How many files. */
+export function removeTemporary(disk: Disk, directory: string): number {
+  const names = onDisk(() => disk.list(directory)).filter((name) => name.endsWith(TEMPORARY_SUFFIX));
+  for (const name of names) onDisk(() => disk.unlink(join(directory, name)));
+  return names.length;
+}
