@@ -1,0 +1,198 @@
+/**
+ * Opening a log: reads and checks everything that is there, record by record as the caller asks, then hands over the log
+ * ready to append. Blocks while it reads, in pieces of 4 MiB; the caller decides how many records it takes at a time.
+ *
+ * ```
+ * const scan = openLog(disk, directory);
+ * for (let record = scan.next(); record !== undefined; record = scan.next()) apply(record);
+ * const log = scan.finish();
+ * ```
+ *
+ * Until `finish` nothing on the disk is changed. What counts as a torn tail and what as damage: see scanner.ts and the
+ * opening comment of segmentlog.ts. Records come in the order in which they were appended, so an entry that was replaced
+ * comes before the one that replaced it.
+ */
+import { randomBytes } from 'node:crypto';
+import { type Disk, DiskError } from './disk.ts';
+import { corrupt, fromDisk, syncFailed } from './errors.ts';
+import type { LogRecord } from './log.ts';
+import { emptyRecord, TYPE_ENTRY } from './record.ts';
+import { SegmentScanner } from './scanner.ts';
+import { listSegments, segmentPath, segmentSeed, writeSeal } from './segment.ts';
+import { DEFAULT_LOG_OPTIONS, type LogOptions, SegmentLog } from './segmentlog.ts';
+import { LogState } from './state.ts';
+import { FileWindow } from './window.ts';
+
+const PIECE_BYTES = 4 * 1024 * 1024;
+
+/** What was cut off the end: written, but never acknowledged as synced. */
+export interface TornTail {
+  file: string;
+  offset: number;
+  bytes: number;
+}
+
+export function openLog(disk: Disk, directory: string, options: LogOptions = DEFAULT_LOG_OPTIONS): LogScan {
+  return new LogScan(disk, directory, options);
+}
+
+export class LogScan {
+  /** Bytes read, and bytes there are, for showing progress. */
+  bytesDone = 0;
+  bytesTotal = 0;
+  /** The tail that `finish` cuts off; known once `next` has given undefined. */
+  torn: TornTail | undefined = undefined;
+  private readonly disk: Disk;
+  private readonly directory: string;
+  private readonly options: LogOptions;
+  private readonly state = new LogState();
+  private readonly window = new FileWindow(PIECE_BYTES);
+  private readonly record: LogRecord = emptyRecord();
+  private readonly segments: number[];
+  /** How many of `segments` have been opened. */
+  private opened = 0;
+  private scanner: SegmentScanner | undefined = undefined;
+  private log: number | undefined = undefined;
+  private bytesBefore = 0;
+  private isDone = false;
+
+  constructor(disk: Disk, directory: string, options: LogOptions) {
+    this.disk = disk;
+    this.directory = directory;
+    this.options = options;
+    try {
+      disk.makeDirectory(directory);
+      this.segments = listSegments(disk, directory);
+      for (const segment of this.segments) this.bytesTotal += sizeOf(disk, segmentPath(directory, segment));
+    } catch (error) {
+      throw fromDisk(error);
+    }
+  }
+
+  /** The next record, in an object that is used again; undefined at the end. Throws a LogError at damage. */
+  next(): LogRecord | undefined {
+    while (!this.isDone) {
+      if (this.scanner === undefined && !this.openNext()) break;
+      const scanner = this.scanner!;
+      const { offset } = scanner;
+      if (scanner.next(this.record)) {
+        this.bytesDone = this.bytesBefore + scanner.offset;
+        this.take(scanner, offset);
+        return this.record;
+      }
+      this.endSegment(scanner);
+    }
+    this.isDone = true;
+    this.bytesDone = this.bytesTotal;
+    return undefined;
+  }
+
+  private take(scanner: SegmentScanner, offset: number): void {
+    const { group, index, term, type } = this.record;
+    if (type === TYPE_ENTRY && this.state.typeFor(group, index) !== TYPE_ENTRY) {
+      const last = this.state.lastIndex(group);
+      this.fail(scanner, offset, `entry ${index} of group ${group} cannot follow entry ${last}`);
+    }
+    this.state.add(group, term, index, type);
+  }
+
+  private openNext(): boolean {
+    if (this.opened === this.segments.length) return false;
+    const segment = this.segments[this.opened];
+    if (this.opened > 0 && segment !== this.segments[this.opened - 1] + 1) {
+      const missing = this.segments[this.opened - 1] + 1;
+      throw corrupt(
+        segmentPath(this.directory, missing),
+        0,
+        `segment ${missing} is missing, and segment ${segment} is there`,
+      );
+    }
+    // The last one may have to be sealed.
+    const mode = this.opened + 1 === this.segments.length ? 'write' : 'read';
+    const scanner = new SegmentScanner(this.disk, this.directory, segment, this.window, mode);
+    this.scanner = scanner;
+    this.opened++;
+    const { header } = scanner;
+    if (this.log === undefined) {
+      this.log = header.log;
+      this.state.setBase(header.base);
+    } else if (this.log !== header.log) {
+      this.fail(scanner, 20, 'the segment belongs to another log');
+    } else if (!this.state.agreesWith(header.base)) {
+      this.fail(scanner, 0, 'the segment does not begin where the one before it ends');
+    }
+    this.state.beginSegment(segment, scanner.sizeBytes);
+    return true;
+  }
+
+  private endSegment(scanner: SegmentScanner): void {
+    const isLast = this.opened === this.segments.length;
+    const { kind, offset, bytes, what } = scanner.ending(isLast);
+    if (kind === 'damaged') this.fail(scanner, offset, what);
+    if (kind === 'torn') this.torn = { file: scanner.path, offset, bytes };
+    this.state.segments[this.state.segments.length - 1].sizeBytes = offset;
+    this.bytesBefore += scanner.sizeBytes;
+    if (isLast) {
+      // Stays open for `finish`.
+      this.isDone = true;
+      return;
+    }
+    scanner.close();
+    this.scanner = undefined;
+  }
+
+  private fail(scanner: SegmentScanner, offset: number, what: string): never {
+    scanner.close();
+    this.scanner = undefined;
+    this.isDone = true;
+    throw corrupt(scanner.path, offset, what);
+  }
+
+  /** The log, ready to append behind the last good record. */
+  finish(): SegmentLog {
+    if (!this.isDone) throw new Error('log: not everything has been read');
+    const { scanner, state, disk, directory, options } = this;
+    if (scanner === undefined && this.segments.length > 0) throw new Error('log: it cannot be used');
+    if (scanner === undefined) return new SegmentLog(disk, directory, options, state, randomBytes(4).readUInt32LE(), 1);
+    this.scanner = undefined;
+    const { log, segment, headerBytes } = scanner.header;
+    this.end(scanner);
+    if (scanner.offset > headerBytes) return new SegmentLog(disk, directory, options, state, log, segment + 1);
+    state.segments.pop();
+    return new SegmentLog(disk, directory, options, state, log, segment);
+  }
+
+  /** Makes durable what was read, and that it ends here. */
+  private end(scanner: SegmentScanner): void {
+    const { file, offset } = scanner;
+    try {
+      // Even when it is sealed: the process that sealed it may have been killed before its sync.
+      sync(scanner);
+      if (scanner.header.end === 0) {
+        writeSeal(file, segmentSeed(scanner.header.log, scanner.header.segment), offset);
+        sync(scanner);
+        file.truncate(offset);
+      }
+    } catch (error) {
+      throw fromDisk(error);
+    } finally {
+      scanner.close();
+    }
+  }
+}
+
+function sync(scanner: SegmentScanner): void {
+  try {
+    scanner.file.sync();
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    throw syncFailed(error);
+  }
+}
+
+function sizeOf(disk: Disk, path: string): number {
+  const file = disk.open(path, 'read');
+  const bytes = file.size();
+  file.close();
+  return bytes;
+}
