@@ -1,6 +1,7 @@
 /** The rows of every command that works on keys, in the order of their ids: the same list on every thread. */
 import type { CommandRow } from '../command.ts';
 import { blockingRows } from './blocking.ts';
+import { dumpRows } from './dump.ts';
 import { genericRows } from './generic.ts';
 import { geoRows } from './geo.ts';
 import { hashRows } from './hash.ts';
@@ -20,4 +21,5 @@ export const engineRows: CommandRow[] = [
   ...geoRows,
   ...streamRows,
   ...blockingRows,
+  ...dumpRows,
 ];

@@ -18,12 +18,11 @@
 import type { Arena } from '../arena.ts';
 import { Request } from '../request.ts';
 import { highOf, lowOf } from '../types/intset.ts';
-import { MAX_SHORT_LENGTH, RdbOutput, SHORT_LENGTH_BYTES, WIDE_LENGTH_BYTES } from './output.ts';
+import { MAX_SHORT_LENGTH, RdbOutput, SHORT_LENGTH_BYTES } from './output.ts';
 
 const INTEGER_13_BITS = 0xc0;
+/** Those of 24 and 32 bits follow. */
 const INTEGER_16_BITS = 0xf1;
-const INTEGER_24_BITS = 0xf2;
-const INTEGER_32_BITS = 0xf3;
 const INTEGER_64_BITS = 0xf4;
 const STRING_6_BITS = 0x80;
 const STRING_12_BITS = 0xe0;
@@ -34,6 +33,8 @@ const END = 0xff;
 const LENGTH_6_BITS = 64;
 const LENGTH_12_BITS = 4096;
 const MANY_ELEMENTS = 65535;
+/** Mark, 32 bits, back length. */
+const MAX_SMALL_INTEGER_BYTES = 6;
 /** Digits and sign of a 64-bit integer. */
 const MAX_INTEGER_BYTES = 20;
 const DIGIT_9 = 57;
@@ -58,6 +59,8 @@ export class ListpackWriter {
   private lengthAt = 0;
   private start = 0;
   private elements = 0;
+  private markedLength = 0;
+  private markedElements = 0;
 
   /** Begins a listpack of at most `maxBytes`. */
   begin(out: RdbOutput, maxBytes: number): void {
@@ -83,6 +86,17 @@ export class ListpackWriter {
     out.setU16(start + 4, Math.min(this.elements, MANY_ELEMENTS));
   }
 
+  /** Notes where it is, for one `rewind` to here. */
+  mark(): void {
+    this.markedLength = this.out.length;
+    this.markedElements = this.elements;
+  }
+
+  rewind(): void {
+    this.out.length = this.markedLength;
+    this.elements = this.markedElements;
+  }
+
   /** A signed 64-bit integer in two halves, each signed or not. */
   integer(high: number, low: number): void {
     const small = low | 0;
@@ -91,31 +105,22 @@ export class ListpackWriter {
   }
 
   /** An integer of 32 bits. */
-  smallInteger(value: number): void {
-    let bits = 32;
-    if (value >= 0 && value < 128) bits = 7;
-    else if (value >= -4096 && value < 4096) bits = 13;
-    else if (value === (value << 16) >> 16) bits = 16;
-    else if (value === (value << 8) >> 8) bits = 24;
-    this.integerOf(bits, value);
-  }
-
-  /** An integer in a form of 7, 13, 16, 24 or 32 bits, as large as that or smaller. */
-  integerOf(bits: number, value: number): void {
+  private smallInteger(value: number): void {
     const { out } = this;
     this.elements++;
-    out.ensure(WIDE_LENGTH_BYTES + 1);
+    out.ensure(MAX_SMALL_INTEGER_BYTES);
     const { u8 } = out;
-    let at = out.length;
-    const from = at;
-    if (bits === 7) {
+    const from = out.length;
+    let at = from;
+    if (value >= 0 && value < 128) {
       u8[at++] = value;
-    } else if (bits === 13) {
+    } else if (value >= -4096 && value < 4096) {
       u8[at++] = INTEGER_13_BITS | ((value >>> 8) & 31);
       u8[at++] = value;
     } else {
-      u8[at++] = bits === 16 ? INTEGER_16_BITS : bits === 24 ? INTEGER_24_BITS : INTEGER_32_BITS;
-      for (let shift = 0; shift < bits; shift += 8) u8[at++] = value >>> shift;
+      const bytes = value === (value << 16) >> 16 ? 2 : value === (value << 8) >> 8 ? 3 : 4;
+      u8[at++] = INTEGER_16_BITS + bytes - 2;
+      for (let shift = 0; shift < bytes * 8; shift += 8) u8[at++] = value >>> shift;
     }
     u8[at] = at - from;
     out.length = at + 1;
@@ -135,26 +140,26 @@ export class ListpackWriter {
       this.integer(highOf(number), lowOf(number));
       return;
     }
-    this.mark(length);
+    this.stringMark(length);
     this.out.bytes(a, start, length);
     this.backLength(stringMarkBytes(length) + length);
   }
 
   /** A string of ASCII letters that are no integer. */
   ascii(text: string): void {
-    this.mark(text.length);
+    this.stringMark(text.length);
     this.out.ascii(text);
     this.backLength(stringMarkBytes(text.length) + text.length);
   }
 
   /** A string of zero bytes. */
   zeros(length: number): void {
-    this.mark(length);
+    this.stringMark(length);
     this.out.zeros(length);
     this.backLength(stringMarkBytes(length) + length);
   }
 
-  private mark(length: number): void {
+  private stringMark(length: number): void {
     const { out } = this;
     this.elements++;
     if (length < LENGTH_6_BITS) {

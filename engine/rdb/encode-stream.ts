@@ -11,17 +11,18 @@
  *           | without 2: number of fields | values, or fields and values by turns | elements before this one in the entry
  * ```
  * Of a deleted entry Millrace keeps neither id nor bytes, but knows how many there were, how many bytes their node's
- * listpack has, and whether the last entry was one. Redis keeps them, and their node is full all the same; so do we for
- * whoever loads this: as many deleted entries, of as many bytes as all of them had.
+ * listpack has with them, and whether the last entry was one. That is what tells when the node is full and which nodes
+ * XTRIM drops, so deleted entries are made up for whoever loads this: as many, with ids that lie between those of the live
+ * ones, and of as many bytes together. (Rarely the ids take more bytes than the true ones did, and the node has some
+ * more then.)
  */
 import type { Arena, Offset } from '../arena.ts';
 import { valueWord } from '../record.ts';
 import { addedWord, deletedIdWord, firstIdWord, lastIdWord, streamLength } from '../types/stream.ts';
-import { compareIds, ID_BYTES, ID_WORDS } from '../types/stream-id.ts';
-import { indexNodes, NODE_FIRST_ID, NodeWalk } from '../types/stream-index.ts';
+import { compareIds, copyId, ID_BYTES, ID_WORDS, incrementId } from '../types/stream-id.ts';
+import { NODE_FIRST_ID, NodeWalk } from '../types/stream-index.ts';
 import { EntryCursor, NODE_LAST_ID, nodeEntries, nodeListpackBytes, nodeLive } from '../types/stream-node.ts';
 import { readEnd, readVarint, readWide } from '../types/stream-number.ts';
-import { listpackInteger } from '../types/stream-size.ts';
 import { backLengthBytes, ListpackWriter, stringMarkBytes } from './encode-listpack.ts';
 import { RDB_STREAM_LISTPACKS_2 } from './opcodes.ts';
 import type { RdbOutput } from './output.ts';
@@ -35,25 +36,29 @@ const DELETED = 1;
 const SAME_FIELDS = 2;
 /** Elements of an entry without fields and values: flags, time, sequence; and the number of fields, where it is given. */
 const ENTRY_ELEMENTS = 3;
-/** What the elements of a deleted entry but its id take: flags, number of fields (0), count of elements. */
-const DELETED_BYTES = 6;
-const DELETED_FIRST_ID_BYTES = DELETED_BYTES + 4;
-/** What an empty field takes, and with it an empty value. */
-const FIELD_BYTES = 2;
-const FIELD_AND_VALUE_BYTES = 4;
+/** An empty string. */
+const LEAST_STRING_BYTES = 2;
 
 const nodes = new NodeWalk();
 const cursor = new EntryCursor();
 const listpack = new ListpackWriter();
 /** An id minus the node's first. */
 const delta = new Uint32Array(ID_WORDS);
+/** The lowest id that no entry written so far has. */
+const free = new Uint32Array(ID_WORDS);
 /** Where the ids that are skipped go. */
 const skipped = new Uint32Array(2);
 
 export function encodeStream(a: Arena, record: Offset, out: RdbOutput): number {
   const root = valueWord(a, record);
-  out.lengthOf(indexNodes(a, root));
-  for (let node = nodes.first(a, root); node !== 0; node = nodes.next(a)) encodeNode(a, node, out);
+  const countAt = out.reserveLength(true);
+  let count = 0;
+  for (let node = nodes.first(a, root); node !== 0; node = nodes.next(a)) {
+    if (!hasPlace(a, root, node)) continue;
+    encodeNode(a, root, node, out);
+    count++;
+  }
+  out.fillLength(countAt, true, count);
   out.lengthOf(streamLength(a, root));
   writeId(a, lastIdWord(root), out);
   writeId(a, firstIdWord(root), out);
@@ -69,33 +74,68 @@ function writeId(a: Arena, word: number, out: RdbOutput): void {
   out.wideLength(a.u32[word + 2], a.u32[word + 3]);
 }
 
-function encodeNode(a: Arena, node: Offset, out: RdbOutput): void {
+/** Whether a node has an entry, or a deleted one that is not above the last id: XSETID may set that back. */
+function hasPlace(a: Arena, root: Offset, node: Offset): boolean {
+  return nodeLive(a, node) > 0 || compareIds(a.u32, (node + NODE_FIRST_ID) >>> 2, a.u32, lastIdWord(root)) <= 0;
+}
+
+function encodeNode(a: Arena, root: Offset, node: Offset, out: RdbOutput): void {
   const { u32 } = a;
   const first = (node + NODE_FIRST_ID) >>> 2;
   out.lengthOf(ID_BYTES);
   for (let k = 0; k < ID_WORDS; k++) out.u32BigEndian(u32[first + k]);
-  listpack.begin(out, Number.POSITIVE_INFINITY);
   const live = nodeLive(a, node);
   const deleted = nodeEntries(a, node) - live;
+  listpack.begin(out, Number.POSITIVE_INFINITY);
+  listpack.mark();
+  if (deleted === 0) {
+    encodeEntries(a, root, node, live, 0, 0);
+  } else {
+    // Once to know how many deleted entries have a place and how many bytes are missing then, once in earnest.
+    const placed = encodeEntries(a, root, node, live, deleted, 0);
+    const missing = nodeListpackBytes(a, node) - listpack.bytes;
+    listpack.rewind();
+    encodeEntries(a, root, node, live, placed, missing);
+  }
+  listpack.end();
+}
+
+/**
+ * Writes what a node's listpack consists of, with up to `deleted` deleted entries, the last of them `spare` bytes longer
+ * than it need be. Returns how many deleted entries found a place.
+ */
+function encodeEntries(a: Arena, root: Offset, node: Offset, live: number, deleted: number, spare: number): number {
+  const { u32 } = a;
+  const first = (node + NODE_FIRST_ID) >>> 2;
+  const fields = u32[(node + NODE_FIELDS) >>> 2];
   listpack.integer(0, live);
   listpack.integer(0, deleted);
-  const fields = u32[(node + NODE_FIELDS) >>> 2];
   listpack.integer(0, fields);
   encodeStrings(a, node + NODE_NAMES, fields);
   listpack.integer(0, 0);
-  const entries = out.length;
-  const last = (node + NODE_LAST_ID) >>> 2;
-  let lastIsLive = false;
+  const nodeLast = (node + NODE_LAST_ID) >>> 2;
+  const last = compareIds(u32, nodeLast, u32, lastIdWord(root)) <= 0 ? nodeLast : lastIdWord(root);
+  const lastIsDeleted = deleted > 0 && (!cursor.last(a, node) || compareIds(cursor.id, 0, u32, last) < 0);
+  let left = lastIsDeleted ? deleted - 1 : deleted;
+  copyId(free, 0, u32, first);
   for (let more = cursor.first(a, node); more; more = cursor.next(a)) {
+    for (; left > 0 && compareIds(free, 0, cursor.id, 0) < 0; left--, incrementId(free, 0)) {
+      setDelta(free, 0, u32, first);
+      encodeDeleted(fields, left === 1 && !lastIsDeleted ? spare : 0);
+    }
     setDelta(cursor.id, 0, u32, first);
     encodeEntry(a, cursor.start, fields);
-    lastIsLive = compareIds(cursor.id, 0, u32, last) === 0;
+    copyId(free, 0, cursor.id, 0);
+    incrementId(free, 0);
   }
-  if (deleted > 0) {
-    setDelta(u32, last, u32, first);
-    encodeDeleted(nodeListpackBytes(a, node), out, entries, deleted, lastIsLive);
+  if (!lastIsDeleted) return deleted - left;
+  for (; left > 0 && compareIds(free, 0, u32, last) < 0; left--, incrementId(free, 0)) {
+    setDelta(free, 0, u32, first);
+    encodeDeleted(fields, 0);
   }
-  listpack.end();
+  setDelta(u32, last, u32, first);
+  encodeDeleted(fields, spare);
+  return deleted - left;
 }
 
 /** Computes `delta`: time and sequence of an id minus those of another, each modulo 2^64. */
@@ -139,51 +179,34 @@ function encodeFlagsAndId(flags: number): void {
   listpack.integer(delta[2], delta[3]);
 }
 
-/**
- * Adds the deleted entries that bring the listpack to `bytes`. If the last entry was one of them, its id is in `delta`, and
- * it comes last; the others have the first id and go before the live entries, which begin at `entries`.
- */
-function encodeDeleted(bytes: number, out: RdbOutput, entries: number, deleted: number, lastIsLive: boolean): void {
-  let before = deleted;
-  if (!lastIsLive) {
-    before--;
-    encodeDeletedEntry(before === 0 ? bytes - listpack.bytes : 0);
-  }
-  if (before === 0) return;
-  const room = Math.max(bytes - listpack.bytes, before * DELETED_FIRST_ID_BYTES);
-  const end = out.length;
-  out.ensure(room);
-  out.u8.copyWithin(entries + room, entries, end);
-  out.length = entries;
-  delta.fill(0);
-  encodeDeletedEntry(room - (before - 1) * DELETED_FIRST_ID_BYTES);
-  for (let k = 1; k < before; k++) encodeDeletedEntry(0);
-  if (out.length !== entries + room)
-    throw new Error(`rdb: deleted entries end ${out.length - entries - room} bytes off`);
-  out.length = end + room;
-}
-
-/** Writes one deleted entry, with the id in `delta`, of so many bytes, or as few as it takes. */
-function encodeDeletedEntry(bytes: number): void {
-  const least = DELETED_BYTES + listpackInteger(delta[0], delta[1]) + listpackInteger(delta[2], delta[3]);
-  const spare = Math.max(0, bytes - least);
-  encodeFlagsAndId(DELETED);
-  if (spare < FIELD_AND_VALUE_BYTES) {
-    listpack.integerOf(SPARE_BITS[spare], 0);
+/** Writes a deleted entry, with the id in `delta`, of as few bytes as it takes and `spare` more, if that is above 0. */
+function encodeDeleted(nodeFields: number, spare: number): void {
+  const more = Math.max(0, spare);
+  // The short form of those that a true entry may have had; never longer than that.
+  if (nodeFields === 1 && lengthOfString(LEAST_STRING_BYTES + more) >= 0) {
+    encodeFlagsAndId(DELETED | SAME_FIELDS);
+    listpack.zeros(lengthOfString(LEAST_STRING_BYTES + more));
     listpack.integer(0, ENTRY_ELEMENTS + 1);
-    return;
+  } else if (nodeFields === 2) {
+    encodeFlagsAndId(DELETED | SAME_FIELDS);
+    encodeTwoStrings(2 * LEAST_STRING_BYTES + more);
+    listpack.integer(0, ENTRY_ELEMENTS + 2);
+  } else {
+    encodeFlagsAndId(DELETED);
+    listpack.integer(0, 1);
+    // Of a node with one field this form's least is longer, by the number of fields and a name.
+    encodeTwoStrings(nodeFields === 1 ? more : 2 * LEAST_STRING_BYTES + more);
+    listpack.integer(0, ENTRY_ELEMENTS + 3);
   }
-  // No string takes 66 bytes, nor some other numbers of them: the number of fields then takes what is left.
-  let left = 0;
-  while (lengthOfString(spare - FIELD_BYTES - left) < 0) left++;
-  listpack.integerOf(SPARE_BITS[left], 1);
-  listpack.zeros(0);
-  listpack.zeros(lengthOfString(spare - FIELD_BYTES - left));
-  listpack.integer(0, ENTRY_ELEMENTS + 3);
 }
 
-/** The form of a small integer that takes so many bytes more than the shortest. */
-const SPARE_BITS = [7, 13, 16, 24];
+/** Writes two strings of so many bytes in all. No string takes 66 bytes, nor some other numbers of them. */
+function encodeTwoStrings(bytes: number): void {
+  let one = LEAST_STRING_BYTES;
+  while (lengthOfString(bytes - one) < 0) one++;
+  listpack.zeros(lengthOfString(one));
+  listpack.zeros(lengthOfString(bytes - one));
+}
 
 /** The length of the string that takes so many bytes in a listpack, -1 when there is none. */
 function lengthOfString(bytes: number): number {

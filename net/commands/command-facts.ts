@@ -13,7 +13,7 @@
 export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   [
     '1 RO access',
-    'bitcount bitfield_ro bitpos expiretime geodist geohash geopos georadius_ro georadiusbymember_ro geosearch get ' +
+    'bitcount bitfield_ro bitpos dump expiretime geodist geohash geopos georadius_ro georadiusbymember_ro geosearch get ' +
       'getbit getrange hget hgetall hkeys hmget hrandfield hscan hvals lindex ' +
       'lpos lrange pexpiretime pttl smembers smismember srandmember sscan substr ttl xrange xrevrange zcount zlexcount ' +
       'zmscore zrandmember zrange zrangebylex zrangebyscore zrank zrevrange zrevrangebylex zrevrangebyscore zrevrank ' +
@@ -21,7 +21,7 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ],
   ['1 RO', 'hexists hlen hstrlen llen scard sismember strlen type xlen zcard'],
   ['1 OW insert', 'setnx'],
-  ['1 OW update', 'psetex setex'],
+  ['1 OW update', 'psetex restore setex'],
   ['1 RW access delete', 'getdel lpop rpop spop zpopmax zpopmin'],
   ['1 RW access update', 'decr decrby getex getset hincrby hincrbyfloat incr incrby incrbyfloat move setbit zincrby'],
   ['1 RW access update variable_flags', 'bitfield set'],
@@ -61,7 +61,7 @@ export const TIPS: readonly (readonly [tips: string, names: string])[] = [
   [
     'nondeterministic_output',
     'client|info client|list cluster|getkeysinslot cluster|info cluster|links cluster|nodes cluster|shards ' +
-      'cluster|slots hrandfield hscan lastsave object|encoding object|freq object|idletime object|refcount pttl spop ' +
+      'cluster|slots dump hrandfield hscan lastsave object|encoding object|freq object|idletime object|refcount pttl spop ' +
       'srandmember sscan time ttl xadd xinfo|consumers xtrim zrandmember zscan',
   ],
   [

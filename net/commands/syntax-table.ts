@@ -54,6 +54,7 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   decr: 'key:k',
   decrby: 'key:k decrement:i',
   del: 'key:k+',
+  dump: 'key:k',
   echo: 'message:s',
   exists: 'key:k+',
   expire: 'key:k seconds:i [condition(NX XX GT LT)@7.0.0]',
@@ -153,6 +154,8 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   pttl: 'key:k',
   rename: 'key:k newkey:k1',
   renamenx: 'key:k newkey:k1',
+  restore:
+    'key:k ttl:i serialized-value:s [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME=seconds:i@5.0.0] [FREQ=frequency:i@5.0.0]',
   rpop: 'key:k [count:i@6.2.0]',
   rpoplpush: 'source:k destination:k1',
   rpush: 'key:k element:s+',
