@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +10,9 @@ import { SnapshotReader } from '../../engine/snapshot/read.ts';
 import { removeTemporary, snapshotName } from '../../engine/snapshot/retain.ts';
 import { SnapshotWriter } from '../../engine/snapshot/write.ts';
 import type { SnapshotTarget } from '../../engine/snapshot/write-file.ts';
-import { chunkOf, drain, headerAt, readChunks, sameChunks, writeChunks } from '../support/snapshot-files.ts';
+import { TestEngine } from '../support/engine.ts';
+import { RedisServer, redisAvailable } from '../support/redis.ts';
+import { chunkOf, chunksOf, drain, headerAt, readChunks, sameChunks, writeChunks } from '../support/snapshot-files.ts';
 
 const MIB = 1024 * 1024;
 const pool = new BackgroundPool();
@@ -146,6 +148,43 @@ describe('SnapshotWriter', () => {
     expect(Buffer.compare(chunk!.bytes, bytes)).toBe(0);
     expect(await reader.next()).toBeUndefined();
     await reader.close();
+  });
+});
+
+describe('a dump.rdb', () => {
+  it.skipIf(!redisAvailable)('is loaded by redis-server', async () => {
+    const engine = new TestEngine();
+    for (let i = 0; i < 2000; i++) engine.run('SET', `key:${i}`, `value ${i}`.repeat(1 + (i % 30)));
+    engine.call.db = 3;
+    for (let i = 0; i < 100; i++) engine.run('HSET', `hash:${i}`, 'field', i, 'other', 'x'.repeat(i));
+    engine.run('SET', 'ends', '1', 'PXAT', 4_000_000_000_000);
+
+    const path = join(directory, 'dump.rdb');
+    const writer = new SnapshotWriter(pool, pending);
+    const facts = { redisVersion: '7.0.15', createdAtSeconds: 1_764_000_000, usedBytes: 1_000_000 };
+    writer.start({ format: 'rdb', path, facts });
+    const chunks = chunksOf(engine, 5000);
+    expect(chunks.length).toBeGreaterThan(20);
+    for (const { bytes, keys } of chunks.reverse()) give(writer, bytes, keys);
+    expect(await writer.finish()).toMatchObject({ path, keys: 2101, fileBytes: statSync(path).size });
+    expect(readdirSync(directory)).toEqual(['dump.rdb']);
+
+    const server = await RedisServer.start(['--dir', directory, '--dbfilename', 'dump.rdb']);
+    try {
+      const client = await server.connect();
+      expect(await client.run('DBSIZE')).toBe(':2000\r\n');
+      for (const i of [0, 1, 777, 1999]) {
+        engine.call.db = 0;
+        expect(await client.run('GET', `key:${i}`)).toBe(engine.run('GET', `key:${i}`));
+      }
+      await client.run('SELECT', 3);
+      expect(await client.run('DBSIZE')).toBe(':101\r\n');
+      expect(await client.run('HGET', 'hash:99', 'other')).toBe(`$99\r\n${'x'.repeat(99)}\r\n`);
+      expect(await client.run('PEXPIRETIME', 'ends')).toBe(':4000000000000\r\n');
+      client.close();
+    } finally {
+      server.stop();
+    }
   });
 });
 

@@ -4,6 +4,7 @@ import { Random } from '../../engine/random.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import type { SnapshotChunk } from '../../engine/snapshot/read.ts';
 import { listSnapshots, newestWhole, removeTemporary, retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import { openTarget } from '../../engine/snapshot/write-file.ts';
 import { TEMPORARY_SUFFIX } from '../../engine/snapshot/write-temp.ts';
 import { type Fault, type Loss, PowerLoss, SimDisk } from '../sim/simdisk.ts';
 import { chunkOf, DIRECTORY, headerAt, readChunks, sameChunks, writeChunks } from '../support/snapshot-files.ts';
@@ -153,6 +154,46 @@ describe('a full disk', () => {
       if (failed !== undefined) expect(failed).toMatchObject({ code: 'NO_SPACE' });
       expect(scene.temporaries).toEqual([]);
     }
+  });
+});
+
+describe('a dump.rdb', () => {
+  it('is the old or the new one, to the byte, when the power goes at any step', () => {
+    const random = new Random(8);
+    const path = join(DIRECTORY, 'dump.rdb');
+    const facts = { redisVersion: '7.0.15', createdAtSeconds: 1_764_000_000, usedBytes: 1 };
+    const write = (disk: SimDisk, bytes: Uint8Array): void => {
+      const file = openTarget(disk, { format: 'rdb', path, facts });
+      for (let i = 0; i < 3; i++) file.chunk(bytes, 1);
+      file.publish();
+    };
+    const [old, fresh] = [0, 1].map(() => {
+      const { bytes } = chunkOf(random, 700, true);
+      const disk = new SimDisk(random);
+      write(disk, bytes);
+      return { bytes, file: disk.contents(path).slice() };
+    });
+    const outcomes = new Set<string>();
+    for (const loss of ['unsynced', 'torn', 'nothing'] as Loss[]) {
+      for (let step = 1; ; step++) {
+        const disk = new SimDisk(new Random(step));
+        disk.place(path, old.file);
+        disk.failAt(step, 'crash');
+        try {
+          write(disk, fresh.bytes);
+        } catch (error) {
+          if (!(error instanceof PowerLoss)) throw error;
+        }
+        const { fired } = disk;
+        disk.crash(loss);
+        const left = disk.contents(path);
+        const isOld = Buffer.compare(left, old.file) === 0;
+        if (!isOld && Buffer.compare(left, fresh.file) !== 0) throw new Error(`neither, after step ${step}`);
+        outcomes.add(isOld ? 'old' : 'new');
+        if (fired === 0) break;
+      }
+    }
+    expect(outcomes).toEqual(new Set(['old', 'new']));
   });
 });
 
