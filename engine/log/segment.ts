@@ -57,11 +57,19 @@ export function draftPath(directory: string): string {
 /** The numbers of the segments in a directory, ascending; other files are none of the log's business. */
 export function listSegments(disk: Disk, directory: string): number[] {
   const numbers: number[] = [];
-  for (const name of disk.list(directory)) {
+  for (const name of listNames(disk, directory)) {
     const match = NAME.exec(name);
     if (match !== null) numbers.push(Number(match[1]));
   }
   return numbers.sort((a, b) => a - b);
+}
+
+function listNames(disk: Disk, directory: string): string[] {
+  try {
+    return disk.list(directory);
+  } catch (error) {
+    throw fromDisk(error);
+  }
 }
 
 /** What the checksums in a segment begin with. */

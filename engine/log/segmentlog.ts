@@ -54,7 +54,7 @@ export const DEFAULT_LOG_OPTIONS: LogOptions = { segmentBytes: 64 * 1024 * 1024,
 
 /** What may wait in the buffer: above it `append` throws BUFFER_FULL until `flush` has succeeded. */
 const BUFFER_LIMIT = 2 * 1024 * 1024 * 1024;
-const FIRST_BUFFER_BYTES = 1024 * 1024;
+const FIRST_BUFFER_BYTES = 256 * 1024;
 /** A buffer that had to grow beyond this is given back when it is empty. */
 const KEPT_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Up to this a loop copies as fast as a call, and makes no object. */

@@ -5,9 +5,12 @@
 import type { DiskFile } from './disk.ts';
 import { fromDisk } from './errors.ts';
 
+/** Memory is taken in steps of this. */
+const ALLOCATED_BYTES = 4096;
+
 export class FileWindow {
-  u8: Uint8Array;
-  u32: Uint32Array;
+  u8 = new Uint8Array(0);
+  u32 = new Uint32Array(0);
   /** What is read at once, when no more is needed. */
   private readonly pieceBytes: number;
   private file: DiskFile | undefined = undefined;
@@ -17,8 +20,6 @@ export class FileWindow {
 
   constructor(pieceBytes: number) {
     this.pieceBytes = pieceBytes;
-    this.u8 = new Uint8Array(pieceBytes);
-    this.u32 = new Uint32Array(this.u8.buffer);
   }
 
   /** Forgets what it holds, and reads this file from now on. */
@@ -26,7 +27,8 @@ export class FileWindow {
     this.file = file;
     this.base = 0;
     this.count = 0;
-    if (this.u8.length > this.pieceBytes) this.allocate(this.pieceBytes);
+    // One large record must not keep its memory for good.
+    if (this.u8.length > this.pieceBytes + ALLOCATED_BYTES) this.allocate(this.pieceBytes);
   }
 
   /**
@@ -41,8 +43,8 @@ export class FileWindow {
   }
 
   private load(offset: number, length: number, until: number): boolean {
-    if (length > this.u8.length) this.allocate(Math.ceil(length / this.pieceBytes) * this.pieceBytes);
-    const wanted = Math.max(length, Math.min(this.u8.length, until - offset));
+    const wanted = Math.max(length, Math.min(this.pieceBytes, until - offset));
+    if (wanted > this.u8.length) this.allocate(wanted);
     try {
       this.count = this.file!.read(this.u8, 0, wanted, offset);
     } catch (error) {
@@ -54,7 +56,7 @@ export class FileWindow {
   }
 
   private allocate(bytes: number): void {
-    this.u8 = new Uint8Array(bytes);
+    this.u8 = new Uint8Array(Math.ceil(bytes / ALLOCATED_BYTES) * ALLOCATED_BYTES);
     this.u32 = new Uint32Array(this.u8.buffer);
     this.count = 0;
   }

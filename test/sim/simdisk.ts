@@ -179,6 +179,7 @@ export class SimDisk implements Disk {
 
   create(path: string): DiskFile {
     const isCrash = this.step('create', path, -1);
+    if (this.names.has(path)) this.fallIf(isCrash);
     if (this.names.has(path)) throw new DiskError('create', path, -1, 'EEXIST', 'EEXIST: file already exists');
     const inode = new Inode();
     this.change({ directory: dirname(path), removed: '', added: path, inode });
@@ -193,6 +194,7 @@ export class SimDisk implements Disk {
   rename(from: string, to: string): void {
     const isCrash = this.step('rename', from, -1);
     const inode = this.names.get(from);
+    if (inode === undefined) this.fallIf(isCrash);
     if (inode === undefined) throw new DiskError('rename', from, -1, 'ENOENT', 'ENOENT: no such file or directory');
     if (dirname(from) !== dirname(to)) throw new Error('renaming from one directory to another is not simulated');
     this.change({ directory: dirname(to), removed: from, added: to, inode });
@@ -201,6 +203,7 @@ export class SimDisk implements Disk {
 
   unlink(path: string): void {
     const isCrash = this.step('unlink', path, -1);
+    if (!this.names.has(path)) this.fallIf(isCrash);
     if (!this.names.has(path)) throw new DiskError('unlink', path, -1, 'ENOENT', 'ENOENT: no such file or directory');
     this.change({ directory: dirname(path), removed: path, added: '', inode: undefined });
     this.fallIf(isCrash);
