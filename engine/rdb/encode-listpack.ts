@@ -11,7 +11,7 @@
  *   10llllll, 1110llll llllllll     strings of up to 63 bytes, of up to 4095
  *   f0, u32 length                  longer strings
  * ```
- * Example: the elements `1` and `ab` are `0d 00 00 00 | 02 00 | 01 01 | 82 61 62 03 | ff`, behind the length `40 0d`.
+ * Example: the elements `1` and `ab` are `0d 00 00 00 | 02 00 | 01 01 | 82 61 62 03 | ff`, behind the length 0d.
  *
  * A string that is the one decimal text of a signed 64-bit integer is written as that integer, as Redis does.
  */
@@ -81,9 +81,9 @@ export class ListpackWriter {
     const { out, start } = this;
     out.byte(END);
     const bytes = out.length - start;
-    out.fillLength(this.lengthAt, start - this.lengthAt > SHORT_LENGTH_BYTES, bytes);
     out.setU32(start, bytes);
     out.setU16(start + 4, Math.min(this.elements, MANY_ELEMENTS));
+    out.fillLength(this.lengthAt, start - this.lengthAt > SHORT_LENGTH_BYTES, bytes);
   }
 
   /** Notes where it is, for one `rewind` to here. */

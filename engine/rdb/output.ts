@@ -19,6 +19,7 @@ export const SHORT_LENGTH_BYTES = 2;
 export const WIDE_LENGTH_BYTES = 5;
 /** The largest length that fits two bytes. */
 export const MAX_SHORT_LENGTH = 16383;
+const MAX_ONE_BYTE_LENGTH = 63;
 
 const SHORT_MARK = RDB_LENGTH_14BIT << 14;
 const ENCODED = RDB_LENGTH_ENCODED << 6;
@@ -98,7 +99,7 @@ export class RdbOutput {
   lengthOf(count: number): void {
     this.ensure(WIDE_LENGTH_BYTES);
     const at = this.length;
-    if (count < 64) {
+    if (count <= MAX_ONE_BYTE_LENGTH) {
       this.u8[at] = count;
       this.length = at + 1;
     } else if (count <= MAX_SHORT_LENGTH) {
@@ -131,14 +132,20 @@ export class RdbOutput {
     return at;
   }
 
+  /** Writes a length that was reserved at `at`. A small one has a byte less than the short form, and what follows moves up. */
   fillLength(at: number, wide: boolean, count: number): void {
+    const { u8 } = this;
     if (wide) {
-      this.u8[at] = RDB_LENGTH_32BIT;
+      u8[at] = RDB_LENGTH_32BIT;
       this.view.setUint32(at + 1, count);
-      return;
+    } else if (count > MAX_ONE_BYTE_LENGTH) {
+      if (count > MAX_SHORT_LENGTH) throw new Error(`rdb: ${count} does not fit the short form of a length`);
+      this.view.setUint16(at, SHORT_MARK | count);
+    } else {
+      u8[at] = count;
+      for (let i = at + SHORT_LENGTH_BYTES; i < this.length; i++) u8[i - 1] = u8[i];
+      this.length--;
     }
-    if (count > MAX_SHORT_LENGTH) throw new Error(`rdb: ${count} does not fit the short form of a length`);
-    this.view.setUint16(at, SHORT_MARK | count);
   }
 
   /** Writes over two or four bytes that are there already. */

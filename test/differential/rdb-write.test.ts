@@ -11,7 +11,7 @@ import { Random } from '../../engine/random.ts';
 import { compare } from '../support/differ.ts';
 import { type Arg, TestEngine } from '../support/engine.ts';
 import { GENERATORS } from '../support/gen/any.ts';
-import { eachKey, READ_COMPARISON, readAll, writeRdb } from '../support/rdb-write.ts';
+import { eachKey, payloadOf, READ_COMPARISON, readAll, writeRdb } from '../support/rdb-write.ts';
 import { type RawClient, RedisServer, redisAvailable } from '../support/redis.ts';
 
 const USED_DATABASES = [0, 3, 15];
@@ -224,8 +224,3 @@ describe.skipIf(!redisAvailable)('RDB that we write, read by redis-server', () =
     }
   });
 });
-
-/** The bytes of a bulk reply. */
-function payloadOf(reply: string): Buffer {
-  return Buffer.from(reply.slice(reply.indexOf('\r\n') + 2, -2), 'latin1');
-}

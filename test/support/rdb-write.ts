@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Arena, Offset } from '../../engine/arena.ts';
 import { expiringCount, keyCount, tableOf } from '../../engine/keyspace.ts';
+import { Crc64 } from '../../engine/rdb/crc64.ts';
 import { encodePair } from '../../engine/rdb/encode.ts';
 import { RdbOutput } from '../../engine/rdb/output.ts';
 import { RdbFileWriter } from '../../engine/rdb/write.ts';
@@ -105,3 +106,19 @@ export function readAll(engine: TestEngine, db: number): Arg[][] {
 }
 
 export const READ_COMPARISON = { unordered: ['smembers'], unorderedPairs: ['hgetall'] };
+
+/** The bytes of a bulk reply. */
+export function payloadOf(reply: string): Buffer {
+  return Buffer.from(reply.slice(reply.indexOf('\r\n') + 2, -2), 'latin1');
+}
+
+/** A DUMP payload of these bytes, type and value: with version and checksum. */
+export function sealed(body: Uint8Array, version = 10): Buffer {
+  const out = new RdbOutput();
+  for (const byte of body) out.byte(byte);
+  out.u16(version);
+  const crc = new Crc64();
+  crc.update(out.u8, 0, out.length);
+  out.u64(crc.high, crc.low);
+  return Buffer.from(out.u8.slice(0, out.length));
+}
