@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
-import { CODEC, FOOTER_BYTES, FRAME_BYTES, FRAME_HEADER, type SnapshotHeader } from '../../engine/snapshot/file.ts';
+import {
+  CODEC,
+  encodeFooter,
+  FOOTER_BYTES,
+  FRAME_BYTES,
+  FRAME_HEADER,
+  type SnapshotHeader,
+} from '../../engine/snapshot/file.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import { SnapshotFileReader } from '../../engine/snapshot/read-file.ts';
 import { ChunkFile } from '../../engine/snapshot/write-chunks.ts';
@@ -69,6 +76,27 @@ describe('a snapshot file', () => {
     for (const { bytes, keys } of chunks) file.chunk(bytes, keys);
     file.publish();
     expect(sameChunks(readChunks(disk, PATH), chunks)).toBe(true);
+  });
+
+  it('is synced every few MiB as it is written, and once more at its end', () => {
+    const disk = new SimDisk(new Random(1));
+    const create = disk.create.bind(disk);
+    const syncedAt: number[] = [];
+    disk.create = (path) => {
+      const file = create(path);
+      const sync = file.sync.bind(file);
+      file.sync = () => {
+        syncedAt.push(file.size());
+        sync();
+      };
+      return file;
+    };
+    const file = new TemporaryFile(disk, PATH, () => false);
+    const MIB = 1024 * 1024;
+    for (let i = 0; i < 20; i++) file.append(new Uint8Array(MIB));
+    file.append(new Uint8Array(21 * MIB));
+    file.publish();
+    expect(syncedAt.map((size) => size / MIB)).toEqual([8, 16, 24, 32, 40, 41]);
   });
 
   it('has the bytes that file.ts draws', () => {
@@ -151,6 +179,24 @@ describe('damage', () => {
       'another snapshot',
     );
     expect(refused(Buffer.concat([foreign.subarray(0, at), a, b, c, footer])).message).toContain('another snapshot');
+  });
+
+  it('is noticed when the footer tells of something else', () => {
+    disk.place(PATH, whole);
+    const { header, footer } = new SnapshotFileReader(disk, PATH);
+    for (const other of [
+      { keys: footer.keys + 1 },
+      { chunks: 2 },
+      { frames: 4 },
+      { framesCrc: 1 },
+      { rawBytes: 9999 },
+    ]) {
+      const forged = encodeFooter({ ...footer, ...other }, header.owner);
+      const error = refused(Buffer.concat([whole.subarray(0, -FOOTER_BYTES), forged]));
+      expect(error).toMatchObject({ code: 'DAMAGED', offset: footer.offset });
+    }
+    const fewer = encodeFooter({ ...footer, rawBytes: footer.rawBytes - 1 }, header.owner);
+    expect(refused(Buffer.concat([whole.subarray(0, -FOOTER_BYTES), fewer])).message).toContain('more than the footer');
   });
 
   it('is told apart from another version', () => {
