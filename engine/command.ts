@@ -17,7 +17,8 @@ export const FAST = 1 << 10;
 export const NO_AUTH = 1 << 11;
 export const MOVABLE_KEYS = 1 << 12;
 export const ALLOW_BUSY = 1 << 13;
-export const NO_MULTI = 1 << 14;
+export const NO_ASYNC_LOADING = 1 << 14;
+export const NO_MULTI = 1 << 15;
 
 export const FLAG_NAMES = [
   'write',
@@ -34,6 +35,7 @@ export const FLAG_NAMES = [
   'no_auth',
   'movablekeys',
   'allow_busy',
+  'no_async_loading',
   'no_multi',
 ] as const;
 

@@ -1,5 +1,6 @@
 /**
- * The entry of a worker thread. It runs the commands that the main thread queued for its shards, and expires their keys.
+ * The entry of a worker thread. It runs the commands that the main thread queued for its shards, expires their keys, and
+ * sweeps them for snapshots.
  *
  * It works in slices: takes a shard's lock, works for at most SLICE_US, gives the lock back. With nothing to do it sleeps
  * in `Atomics.wait` until the main thread rings its bell or the next key is due to expire.
@@ -18,6 +19,7 @@ import { BELL_CLOCK, BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
 import { Settings, settingIndex } from './settings.ts';
 import { Shards } from './shards.ts';
+import { SWEEP_BLOCKED, SWEEP_MORE, Sweeper } from './snapshot/sweeper.ts';
 
 /** The longest time a worker keeps a shard's lock while it has more to do. */
 const SLICE_US = 100;
@@ -25,10 +27,13 @@ const SLICE_US = 100;
 const EXPIRE_BATCH = 32;
 /** The longest sleep: an expiry set while the worker sleeps is noticed within this time. */
 const MAX_SLEEP_MS = 25;
-/** The pause after a slice of expiring with more to do: a quarter of the time goes to expiry at the most. */
+/** The pause after a slice of expiring or sweeping with more to do: a quarter of the time goes to each at the most. */
 const EXPIRE_PAUSE_MS = 0.3;
 /** How long to sleep when a lock was not free. */
 const RETRY_MS = 0.1;
+const APPENDONLY = settingIndex('appendonly');
+/** With a log the main thread makes room before it hands a write over: what is evicted is logged in its place. */
+const NO_EVICTION: Evictor = { makeRoom: () => true };
 const SLOWER_THAN_US = settingIndex('slowlog-log-slower-than');
 
 export interface WorkerData {
@@ -41,6 +46,9 @@ export interface WorkerData {
   mainBell: SharedArrayBuffer;
   /** One f64: a time that no command still to come is before, once all visible ones are run; ms since 1970. */
   clock: SharedArrayBuffer;
+  /** Where chunks of snapshots go, and the word that counts their bytes until they are released (snapshot/saver.ts). */
+  snapshotPort: MessagePort;
+  snapshotPending: SharedArrayBuffer;
   /** The shards this worker owns: [from, to). */
   from: number;
   to: number;
@@ -61,6 +69,7 @@ class WorkerThread {
   private readonly mainBell: Int32Array;
   private readonly clock: Float64Array;
   private readonly evictor: Evictor;
+  private readonly sweeper: Sweeper;
 
   constructor(data: WorkerData) {
     this.data = data;
@@ -72,6 +81,8 @@ class WorkerThread {
     this.mainBell = new Int32Array(data.mainBell);
     this.clock = new Float64Array(data.clock);
     this.evictor = makeEvictor(this.shards, this.call.settings, data.thread);
+    const pending = new Int32Array(data.snapshotPending);
+    this.sweeper = new Sweeper(this.shards.arenas, data.from, data.to, this.locks, data.snapshotPort, pending);
   }
 
   run(): void {
@@ -82,11 +93,13 @@ class WorkerThread {
       const settledMs = this.clock[0];
       const served = this.serveRequests();
       const expired = this.expireKeys(served === IDLE ? settledMs : this.call.nowMs);
+      const swept = this.sweeper.slice();
       this.locks.releaseAll();
       if (served === BUSY) continue;
-      // Expiring many keys is no hurry: the pause lets the main thread have the locks, and the processor if they share one.
-      const pauseMs =
-        expired === BUSY ? EXPIRE_PAUSE_MS : served === BLOCKED || expired === BLOCKED ? RETRY_MS : this.sleepMs();
+      // Expiring and sweeping are no hurry: the pause lets the main thread have the locks, and the processor if they share one.
+      const hasMore = expired === BUSY || swept === SWEEP_MORE;
+      const isBlocked = served === BLOCKED || expired === BLOCKED || swept === SWEEP_BLOCKED;
+      const pauseMs = hasMore ? EXPIRE_PAUSE_MS : isBlocked ? RETRY_MS : this.sleepMs();
       Atomics.store(bells, BELL_WORKER_SLEEPS, 1);
       Atomics.wait(bells, BELL_WORKER, bell, pauseMs);
       Atomics.store(bells, BELL_WORKER_SLEEPS, 0);
@@ -127,7 +140,7 @@ class WorkerThread {
         break;
       }
       this.call.reply.length = 0;
-      execute(this.call, row, this.evictor);
+      execute(this.call, row, this.call.settings.f64[APPENDONLY] === 0 ? this.evictor : NO_EVICTION);
       if (row.flags & WRITE) this.compact(row);
       const now = performance.now();
       this.reply(at, (now - beganAt) * 1000);

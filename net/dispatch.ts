@@ -42,6 +42,7 @@ import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { Random } from '../engine/random.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
+import { Reply } from '../engine/reply.ts';
 import type { Shards } from '../engine/shards.ts';
 import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
@@ -67,6 +68,7 @@ const REPLIES_MS = 4;
 const REPLIES_PER_LOOK = 32;
 /** A reply of two to this many bytes counts as two. */
 const REPLY_CREDIT_SHIFT = 11;
+const NO_SHARDS = new Uint8Array(0);
 /** The number of the main thread in lock words; workers follow. */
 export const MAIN_THREAD = 0;
 
@@ -106,6 +108,8 @@ export class Dispatcher implements Executor {
   ranOnWorkers = 0;
   /** Where accepted writes go; undefined while none is kept. */
   log: LogFront | undefined = undefined;
+  /** Set by `defer` while the command runs. */
+  private isDeferred = false;
   /** Whether commands may be refused for what the server cannot do now: `refusal` tells which. */
   private isRestricted = false;
   private loadingText = '';
@@ -176,7 +180,9 @@ export class Dispatcher implements Executor {
       // What the server tells or is told (INFO, CONFIG SET) comes after what its connection has asked before.
       if (session.hasOutstanding && row.group === 'server') return this.stall(session);
       this.run(row, id);
-      return DONE;
+      if (!this.isDeferred) return DONE;
+      this.isDeferred = false;
+      return QUEUED;
     }
     if (this.blocking.count > 0 && this.concernsWaiting(row)) return this.executeWaking(session, row, id);
     if (this.single[id] === 1) return this.executeSingle(session, row, id);
@@ -189,6 +195,29 @@ export class Dispatcher implements Executor {
   refuseForLoading(text: string): void {
     this.loadingText = text;
     this.isRestricted = this.loadingText !== '' || this.writesText !== '';
+  }
+
+  /** Everything is loaded; no command gets a time before `lastMs`. */
+  finishLoading(lastMs: number): void {
+    this.clients?.scheduler.advanceTo(lastMs);
+    this.call.random.reseed(this.seeds.next());
+    this.locks.releaseAll();
+    this.refuseForLoading('');
+  }
+
+  /** From now on writes go into `log`; undefined: nowhere. */
+  keepLog(log: LogFront | undefined): void {
+    this.log = log;
+    const scheduler = this.clients?.scheduler;
+    if (scheduler === undefined) return;
+    scheduler.gate = log;
+    scheduler.releaseHeld();
+    this.resumeStalled();
+  }
+
+  /** A time that no command has been after, and no later one will be before. */
+  get settledMs(): number {
+    return this.call.nowMs;
   }
 
   /** While writes cannot be made durable they get this error; '' for none. */
@@ -305,6 +334,7 @@ export class Dispatcher implements Executor {
     if (!this.isUnqueued()) return this.fences.put(SERVER, this.needed);
     this.locks.takeMarked(this.needed);
     for (const act of this.exclusive.splice(0)) act();
+    this.locks.releaseAll();
     this.unfence(SERVER);
   }
 
@@ -355,6 +385,25 @@ export class Dispatcher implements Executor {
       session.yieldTurn();
     }
     return DONE;
+  }
+
+  /**
+   * For the handler of a command that runs here and whose reply comes later: its session goes on when the function that it
+   * gets here is called, which writes the reply.
+   */
+  defer(session: Session): (write: (reply: Reply) => void) => void {
+    const seq = session.nextSeq;
+    this.isDeferred = true;
+    this.waitingForMany.set(session.id, NO_SHARDS);
+    return (write) => {
+      this.waitingForMany.delete(session.id);
+      const reply = new Reply();
+      reply.protocol = session.protocol;
+      write(reply);
+      session.deliver(seq, reply.u8, 0, reply.length);
+      this.resumeStalled();
+      this.clients?.flush();
+    };
   }
 
   /** CLIENT UNBLOCK. */
@@ -475,7 +524,7 @@ export class Dispatcher implements Executor {
     this.locks.releaseAll();
     this.log?.seal();
     this.workers.ring();
-    this.workers.publishTime(this.call.nowMs);
+    if (this.loadingText === '') this.workers.publishTime(this.call.nowMs);
   }
 
   /** Hands the replies that workers have sent to their sessions. */
@@ -515,7 +564,7 @@ export class Dispatcher implements Executor {
     this.runExclusive();
     this.resumeStalled();
     const nowMs = clients.scheduler.settledTime();
-    if (nowMs !== undefined) this.workers.publishTime(nowMs);
+    if (nowMs !== undefined && this.loadingText === '') this.workers.publishTime(nowMs);
     clients.flush();
   }
 

@@ -114,11 +114,19 @@ async function main(): Promise<void> {
   warn(config, log);
 
   const node = new Node(config, log, die);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => node.shutdown(`Received ${signal}`));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => void node.shutdown(`Received ${signal}`));
+  }
   try {
     await node.listen();
   } catch (error) {
     fail(`cannot listen: ${(error as Error).message.replace(/^listen E\w+: /, '')}`);
+  }
+  try {
+    await node.persistence.open();
+  } catch (error) {
+    log.write('warning', `Fatal: ${(error as Error).message}`);
+    fail((error as Error).message);
   }
   const port = config.get('port');
   const where = port === 0 ? 'nowhere (port 0)' : `port ${port} of ${config.get('bind').join(' ')}`;

@@ -9,7 +9,7 @@ import { type CommandRow, CommandTable } from '../engine/command.ts';
 import { engineRows } from '../engine/commands/index.ts';
 import { makeEvictor } from '../engine/eviction.ts';
 import { Shards } from '../engine/shards.ts';
-import { Clients } from './clients.ts';
+import { Clients, PAUSE_ALL } from './clients.ts';
 import { CONNECTION_ROWS } from './commands/connection.ts';
 import { serverRows } from './commands/server.ts';
 import type { Config } from './config.ts';
@@ -18,6 +18,7 @@ import { LatencyMonitor } from './latency.ts';
 import { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
+import { Persistence } from './persistence.ts';
 import { Server } from './server.ts';
 import { SlowLog } from './slowlog.ts';
 import { CommandStats } from './stats.ts';
@@ -43,6 +44,8 @@ export class Node {
   readonly runId = randomBytes(20).toString('hex');
   readonly replicationId = randomBytes(20).toString('hex');
   readonly metrics: Metrics;
+  readonly persistence: Persistence;
+  private isStopping = false;
   private readonly exit: () => void;
 
   /** `die` is called when the node cannot go on, `exit` when it was told to stop and has stopped. */
@@ -74,6 +77,7 @@ export class Node {
     this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
     this.dispatcher.serve(this.clients);
     this.server = new Server(this.clients);
+    this.persistence = new Persistence(config, this.dispatcher, this.workers, log, die);
     this.metrics = new Metrics(this.shards, this.latency, () => ({
       commands: this.stats.totalCommands,
       inputBytes: this.clients.netInputBytes,
@@ -150,17 +154,34 @@ export class Node {
     clients.outputLimitDisconnections = 0;
   }
 
-  /** Stops, for the given reason, and lets the process end. */
-  shutdown(reason: string): void {
-    this.log.write('warning', `${reason}: shutting down`);
-    this.close();
-    this.log.write('warning', 'Millrace is now ready to exit, bye');
+  /**
+   * Stops, for the given reason, and lets the process end; `save`: whether a snapshot comes first, undefined: as `save` is
+   * configured. When that snapshot fails the node goes on, unless `force` is set, and '' becomes the error.
+   */
+  async shutdown(reason: string, save?: boolean, force = false): Promise<string> {
+    const { clients, log, persistence } = this;
+    if (this.isStopping) return '';
+    this.isStopping = true;
+    log.write('warning', `${reason}: shutting down`);
+    // Nothing may be acknowledged that the snapshot does not have.
+    clients.pause(PAUSE_ALL, Number.MAX_SAFE_INTEGER);
+    const error = await persistence.finish(save);
+    if (error !== '' && !force) {
+      log.write('warning', `The last snapshot failed, so the server goes on: ${error}`);
+      this.isStopping = false;
+      clients.unpause();
+      return error;
+    }
+    await this.close();
+    log.write('warning', 'Millrace is now ready to exit, bye');
     this.exit();
+    return '';
   }
 
-  /** Stops serving and ends the workers. */
-  close(): void {
+  /** Stops serving, makes durable what was accepted, and ends the threads. */
+  async close(): Promise<void> {
     this.server.close();
+    await this.persistence.close();
     this.clients.close();
     this.metrics.stop();
     this.workers.stop();

@@ -85,6 +85,11 @@ export class Scheduler {
     if (nowMs > this.nowMs) this.nowMs = nowMs;
   }
 
+  /** No command gets an earlier time than this. */
+  advanceTo(nowMs: number): void {
+    if (nowMs > this.nowMs) this.nowMs = nowMs;
+  }
+
   /** The time that no later command is before; undefined within a turn, whose commands may be before it. */
   settledTime(): number | undefined {
     if (this.inTick) return undefined;

@@ -2,7 +2,7 @@
  * The worker threads of a node, seen from the main thread: which worker owns which shards, sending requests, receiving
  * replies. A worker that dies takes the process down: nothing may run on half a node.
  */
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Call } from '../engine/call.ts';
 import { unpackExcerpt } from '../engine/excerpt.ts';
 import { allocateLink, FLAG_BLOB, FLAG_EXCERPT, MainLink, REPLY_BYTES } from '../engine/link.ts';
@@ -30,6 +30,9 @@ export class WorkerReply {
 export class WorkerPool {
   /** Called when workers have replies: take them all with `nextReply`. */
   onReplies: () => void = () => {};
+  /** By worker: where its chunks of snapshots come (SnapshotMessage); and the bytes of all of them until they are released. */
+  readonly snapshotPorts: MessagePort[] = [];
+  readonly snapshotPending = new Int32Array(new SharedArrayBuffer(4));
   private readonly links: MainLink[] = [];
   private readonly threads: Worker[] = [];
   private readonly owner: Uint16Array;
@@ -39,6 +42,11 @@ export class WorkerPool {
   private replyAt = 0;
   private stopping = false;
   private readonly clock = new Float64Array(new SharedArrayBuffer(8));
+
+  /** Word 0: what other threads ring when they have something for this one. */
+  get mainBell(): SharedArrayBuffer {
+    return this.bell.buffer as SharedArrayBuffer;
+  }
 
   /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. */
   constructor(count: number, shards: Shards, settings: Settings, onDeath: (message: string) => void) {
@@ -53,6 +61,8 @@ export class WorkerPool {
       this.owner.fill(i, from, to);
       const memory = allocateLink(RING_BYTES);
       const { port1, port2 } = new MessageChannel();
+      const snapshots = new MessageChannel();
+      this.snapshotPorts.push(snapshots.port1);
       const data: WorkerData = {
         thread: i + 1,
         arenas: shards.arenas.map((arena) => arena.buffer),
@@ -61,6 +71,8 @@ export class WorkerPool {
         port: port2,
         mainBell,
         clock: this.clock.buffer as SharedArrayBuffer,
+        snapshotPort: snapshots.port2,
+        snapshotPending: this.snapshotPending.buffer,
         from,
         to,
       };
@@ -69,7 +81,11 @@ export class WorkerPool {
         import.meta.url.endsWith('.ts') ? '../engine/worker.ts' : '../engine/worker.js',
         import.meta.url,
       );
-      const thread = new Worker(entry, { workerData: data, transferList: [port2], name: `shard-worker-${i}` });
+      const thread = new Worker(entry, {
+        workerData: data,
+        transferList: [port2, snapshots.port2],
+        name: `shard-worker-${i}`,
+      });
       thread.on('error', (error) => onDeath(`worker ${i} failed: ${error.stack ?? error.message}`));
       thread.on('exit', (code) => {
         if (!this.stopping) onDeath(`worker ${i} (shards ${from} to ${to - 1}) ended with code ${code}`);

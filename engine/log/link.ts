@@ -45,6 +45,8 @@ export const NUMBER_LONGEST_SYNC_MS = 6;
 const NUMBERS = 8;
 
 export const ENTRY_BYTES = 16;
+/** Before each entry that is read back: u32 length of its payload, f64 index. */
+export const PIECE_HEADER_BYTES = 12;
 const RING_BYTES = 16 * 1024 * 1024;
 
 export interface LogMemory {

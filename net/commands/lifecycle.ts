@@ -1,5 +1,5 @@
 /**
- * The small commands about the server itself: TIME, ROLE, LASTSAVE, WAIT, LOLWUT, SHUTDOWN. Main thread, no shard; none of
+ * The small commands about the server itself: TIME, ROLE, WAIT, LOLWUT, SHUTDOWN. Main thread, no shard; none of
  * them is ever replayed, so they may read clocks.
  */
 import type { Call } from '../../engine/call.ts';
@@ -74,24 +74,23 @@ function shutdown(node: Node, call: Call): void {
   }
   const isAbort = given.has('ABORT');
   if ((isAbort && given.size > 1) || (given.has('SAVE') && given.has('NOSAVE'))) return call.reply.error(ERR.SYNTAX);
-  // A shutdown takes effect at once here, so there is never one to abort.
+  // A shutdown waits for nobody but the disk, so there is never one to abort.
   if (isAbort) return call.reply.error('ERR No shutdown in progress.');
-  if (given.has('SAVE')) {
-    node.log.write('warning', 'SHUTDOWN SAVE: this version has no snapshots, so nothing can be saved');
-    if (!given.has('FORCE')) return call.reply.error('ERR Errors trying to SHUTDOWN. Check logs.');
-  }
   const session = sessionOf(call);
-  session.closeAfterReply();
+  const reply = node.dispatcher.defer(session);
+  const save = given.has('SAVE') ? true : given.has('NOSAVE') ? false : undefined;
   // After this tick, so that replies of commands before it still go out.
-  setImmediate(() => node.shutdown(`SHUTDOWN by client ${session.addr}`));
+  setImmediate(() => {
+    void node.shutdown(`SHUTDOWN by client ${session.addr}`, save, given.has('FORCE')).then((error) => {
+      if (error !== '') reply((to) => to.error('ERR Errors trying to SHUTDOWN. Check logs.'));
+    });
+  });
 }
 
 export function lifecycleRows(node: Node): CommandRow[] {
   const plain = rowMaker('server', [], SCOPE_NONE);
   const dangerous = rowMaker('server', ['admin', 'dangerous'], SCOPE_NONE);
   const waiting = rowMaker('generic', ['connection'], SCOPE_NONE);
-  const startedSec = Math.floor(node.startedMs / 1000);
-  const lastSave = (call: Call): void => call.reply.int(startedSec);
   const own = NOSCRIPT | LOADING | STALE;
   const down = ADMIN | own | NO_MULTI | ALLOW_BUSY;
   return [
@@ -99,16 +98,6 @@ export function lifecycleRows(node: Node): CommandRow[] {
     plain('lolwut', -1, READONLY | FAST, NO_KEYS, '5.0.0', 'O(1)', 'Draws something, and tells the version', lolwut),
     plain('shutdown', -1, down, NO_KEYS, '1.0.0', 'O(1)', 'Ends the server', (call) => shutdown(node, call)),
     dangerous('role', 1, own | FAST, NO_KEYS, '2.8.12', 'O(1)', 'Tells the role in replication', role),
-    dangerous(
-      'lastsave',
-      1,
-      LOADING | STALE | FAST,
-      NO_KEYS,
-      '1.0.0',
-      'O(1)',
-      'Tells the time of the last snapshot, or of the start',
-      lastSave,
-    ),
     waiting('wait', 3, NOSCRIPT, NO_KEYS, '3.0.0', 'O(1)', 'Waits until replicas have the writes so far', wait),
   ];
 }

@@ -11,6 +11,7 @@ import { latencyRow } from './latency.ts';
 import { lifecycleRows } from './lifecycle.ts';
 import { memoryRow } from './memory.ts';
 import { MODULE_ROW } from './module.ts';
+import { persistenceRows } from './persistence.ts';
 import { slowLogRow } from './slowlog.ts';
 
 /** Called before the node has its table, stats and clients: the handlers find those when they run. */
@@ -26,6 +27,7 @@ export function serverRows(node: Node): CommandRow[] {
     ...lifecycleRows(node),
     memoryRow(node),
     MODULE_ROW,
+    ...persistenceRows(node),
     slowLogRow(node),
   ];
 }

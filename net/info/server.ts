@@ -1,7 +1,6 @@
 /** The sections of INFO about the process and its connections: Server, Clients, Persistence, Replication, CPU, Cluster. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { COUNTER_DIRTY } from '../../engine/arena.ts';
 import { REDIS_VERSION } from '../commands/connection.ts';
 import type { Node } from '../node.ts';
 import { VERSION } from '../version.ts';
@@ -59,42 +58,6 @@ export function clientsSection(node: Node): string[] {
     `blocked_clients:${clients.postponedCount + node.dispatcher.blocking.count}`,
     'tracking_clients:0',
     'clients_in_timeout_table:0',
-  ];
-}
-
-/** Nothing is kept on disk: these are the fields of a server that never saved. */
-export function persistenceSection(node: Node): string[] {
-  return [
-    'loading:0',
-    'async_loading:0',
-    'current_cow_peak:0',
-    'current_cow_size:0',
-    'current_cow_size_age:0',
-    'current_fork_perc:0.00',
-    'current_save_keys_processed:0',
-    'current_save_keys_total:0',
-    `rdb_changes_since_last_save:${node.metrics.total(COUNTER_DIRTY)}`,
-    'rdb_bgsave_in_progress:0',
-    `rdb_last_save_time:${Math.floor(node.startedMs / 1000)}`,
-    'rdb_last_bgsave_status:ok',
-    'rdb_last_bgsave_time_sec:-1',
-    'rdb_current_bgsave_time_sec:-1',
-    'rdb_saves:0',
-    'rdb_last_cow_size:0',
-    'rdb_last_load_keys_expired:0',
-    'rdb_last_load_keys_loaded:0',
-    'aof_enabled:0',
-    'aof_rewrite_in_progress:0',
-    'aof_rewrite_scheduled:0',
-    'aof_last_rewrite_time_sec:-1',
-    'aof_current_rewrite_time_sec:-1',
-    'aof_last_bgrewrite_status:ok',
-    'aof_rewrites:0',
-    'aof_rewrites_consecutive_failures:0',
-    'aof_last_write_status:ok',
-    'aof_last_cow_size:0',
-    'module_fork_in_progress:0',
-    'module_fork_last_cow_size:0',
   ];
 }
 

@@ -1,0 +1,170 @@
+/**
+ * How a node gets its data back at start: the newest whole snapshot (or, where there is none, an RDB file), then the log
+ * behind it. Main thread, in slices, so that clients hear -LOADING and INFO tells how far it is.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Call } from '../engine/call.ts';
+import type { CommandTable } from '../engine/command.ts';
+import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
+import { realDisk } from '../engine/log/realdisk.ts';
+import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
+import type { BackgroundPool } from '../engine/snapshot/pool.ts';
+import { SnapshotReader } from '../engine/snapshot/read.ts';
+import { loadSnapshot } from '../engine/snapshot/read-load.ts';
+import { newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
+import type { Logger } from './log.ts';
+import type { LogPiece, LogWriter } from './logwriter.ts';
+import { Progress } from './progress.ts';
+import { Replayer } from './replay.ts';
+
+/** How long the main thread loads between two turns of the event loop. */
+const SLICE_MS = 10;
+/** Entries between two looks at the clock. */
+const ENTRIES_PER_LOOK = 16;
+
+/** What INFO tells while it loads. */
+export interface Loading {
+  startedMs: number;
+  bytesDone: number;
+  bytesAll: number;
+}
+
+export interface Loaded {
+  /** The last entry of the log that the data set contains. */
+  index: number;
+  /** No command may be given an earlier time. */
+  lastMs: number;
+  keys: number;
+  expiredKeys: number;
+  /** Whether it came from an RDB file, which no log reaches back to. */
+  fromRdb: boolean;
+}
+
+export class Recovery {
+  readonly loading: Loading = { startedMs: Date.now(), bytesDone: 0, bytesAll: 0 };
+  private readonly call: Call;
+  private readonly table: CommandTable;
+  private readonly pool: BackgroundPool;
+  private readonly log: Logger;
+  /** Takes all locks again: a turn of the event loop lets go of them. */
+  private readonly lockAll: () => void;
+
+  constructor(call: Call, table: CommandTable, pool: BackgroundPool, log: Logger, lockAll: () => void) {
+    this.call = call;
+    this.table = table;
+    this.pool = pool;
+    this.log = log;
+    this.lockAll = lockAll;
+  }
+
+  /** Loads the newest snapshot of `directory`, or `rdbFile` in it. Rejects with the error that an operator should read. */
+  async loadBase(directory: string, rdbFile: string): Promise<Loaded> {
+    const left = removeTemporary(realDisk, directory);
+    if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
+    const choice = newestWhole(realDisk, directory, () => false);
+    if (choice !== undefined) return this.loadSnapshot(choice.entry.path);
+    const path = join(directory, rdbFile);
+    if (existsSync(path)) return this.loadRdb(path);
+    return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
+  }
+
+  private async loadSnapshot(path: string): Promise<Loaded> {
+    const startedAt = performance.now();
+    const reader = await SnapshotReader.open(this.pool, path);
+    const { groups, timeMs } = reader.header;
+    const progress = new Progress('Loading the snapshot');
+    this.lockAll();
+    this.call.setClock(timeMs);
+    const keys = await loadSnapshot(reader, this.call, (done, all) => {
+      this.loading.bytesDone = done;
+      this.loading.bytesAll = all;
+      progress.show(done, all);
+      this.lockAll();
+    });
+    progress.end();
+    this.log.write('notice', `Snapshot ${path}: ${keys} keys loaded in ${seconds(startedAt)} s`);
+    return { index: groups[0].index, lastMs: timeMs, keys, expiredKeys: 0, fromRdb: false };
+  }
+
+  private async loadRdb(path: string): Promise<Loaded> {
+    const startedAt = performance.now();
+    const file = new RdbFile(openRdbSource(path), { dropExpired: true });
+    const { report } = file;
+    const progress = new Progress('Loading the RDB file');
+    this.call.setClock(Date.now());
+    try {
+      for (;;) {
+        this.lockAll();
+        const more = file.step(this.call, SLICE_MS);
+        this.loading.bytesDone = file.doneBytes;
+        this.loading.bytesAll = file.sizeBytes;
+        if (!more) break;
+        progress.show(file.doneBytes, file.sizeBytes, `${report.keys} keys`);
+        await new Promise(setImmediate);
+      }
+    } finally {
+      file.close();
+      progress.end();
+    }
+    this.log.write(
+      'notice',
+      `RDB file ${path} (version ${file.version}): ${report.keys} keys loaded in ${seconds(startedAt)} s`,
+    );
+    const left: [number, string][] = [
+      [report.expired, 'expired keys'],
+      [report.emptyKeys, 'keys without elements'],
+      [report.skippedGroups, 'consumer groups of streams, which this version does not have'],
+      [report.skippedFunctions, 'libraries of functions'],
+      [report.skippedModuleData, 'pieces of data of modules'],
+    ];
+    for (const [count, what] of left) if (count > 0) this.log.write('warning', `Left out of it: ${count} ${what}`);
+    return { index: 0, lastMs: 0, keys: report.keys, expiredKeys: report.expired, fromRdb: true };
+  }
+
+  /** Runs what the log holds behind `base`. */
+  async replay(writer: LogWriter, base: Loaded): Promise<Loaded> {
+    const startedAt = performance.now();
+    const progress = new Progress('Reading the log');
+    const replayer = new Replayer(this.call, this.table);
+    let entries = 0;
+    for (let piece = await writer.next(); piece !== undefined; piece = await writer.next()) {
+      this.loading.bytesDone = piece.bytesDone;
+      this.loading.bytesAll = piece.bytesAll;
+      entries += await this.replayPiece(replayer, piece);
+      progress.show(piece.bytesDone, piece.bytesAll, `${replayer.commands} commands`);
+    }
+    progress.end();
+    for (const note of writer.opened.notes) this.log.write('warning', note);
+    if (entries > 0) {
+      this.log.write(
+        'notice',
+        `Log: ${replayer.commands} commands of ${entries} entries run again in ${seconds(startedAt)} s`,
+      );
+    }
+    return { ...base, index: writer.opened.lastIndex, lastMs: Math.max(base.lastMs, replayer.lastMs) };
+  }
+
+  private async replayPiece(replayer: Replayer, piece: LogPiece): Promise<number> {
+    const { bytes } = piece;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let entries = 0;
+    let sliceEnd = performance.now() + SLICE_MS;
+    this.lockAll();
+    for (let at = 0; at < bytes.length; entries++) {
+      const length = view.getUint32(at, true);
+      const start = at + PIECE_HEADER_BYTES;
+      replayer.run(view.getFloat64(at + 4, true), bytes, start, start + length);
+      at = start + length;
+      if (entries % ENTRIES_PER_LOOK !== 0 || performance.now() < sliceEnd) continue;
+      await new Promise(setImmediate);
+      this.lockAll();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+    return entries;
+  }
+}
+
+function seconds(startedAt: number): string {
+  return ((performance.now() - startedAt) / 1000).toFixed(2);
+}

@@ -1,0 +1,71 @@
+/**
+ * Runs the entries of a log again, at start: the same commands with the same clocks and the same randomness, in the order
+ * in which they were accepted, so that the data set comes out the same. Main thread, which holds all shards. About a
+ * million short writes a second.
+ */
+import { compactStep } from '../engine/alloc.ts';
+import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
+import type { Call } from '../engine/call.ts';
+import { arityFits, type CommandTable, WRITE } from '../engine/command.ts';
+import { execute } from '../engine/execute.ts';
+import { expireDue } from '../engine/keyspace.ts';
+import { hasSingleKey } from '../engine/locks.ts';
+import { BatchReader } from '../engine/log/batch.ts';
+
+const NO_EVICTION = { makeRoom: () => true };
+/** Buckets looked at for expired keys after a command whose shard has some. */
+const EXPIRE_BUCKETS = 4;
+
+/** The log holds what this version cannot run. */
+export class ReplayError extends Error {}
+
+export class Replayer {
+  /** Commands run, and how many of them gave an error (as they did the first time, usually). */
+  commands = 0;
+  errors = 0;
+  /** The latest time of a command. */
+  lastMs = 0;
+  private readonly call: Call;
+  private readonly table: CommandTable;
+  private readonly batch = new BatchReader();
+
+  constructor(call: Call, table: CommandTable) {
+    this.call = call;
+    this.table = table;
+  }
+
+  /** Runs the entry with this index, bytes[start, end). Throws ReplayError, or BatchError. */
+  run(index: number, bytes: Uint8Array, start: number, end: number): void {
+    const { call, batch } = this;
+    batch.open(bytes, start, end);
+    while (batch.next(call)) {
+      const row = this.table.resolve(call);
+      if (row === undefined || !arityFits(row, call.argc) || (row.flags & WRITE) === 0) {
+        throw new ReplayError(
+          `entry ${index} of the log holds a command that this version does not know: ${call.shown(0, 64)}`,
+        );
+      }
+      call.begin(row);
+      call.reply.length = 0;
+      const { errors } = call.reply;
+      execute(call, row, NO_EVICTION);
+      if (call.reply.errors !== errors) this.errors++;
+      this.commands++;
+      if (call.nowMs > this.lastMs) this.lastMs = call.nowMs;
+      this.keepHouse(hasSingleKey(row));
+    }
+    call.reply.length = 0;
+  }
+
+  /** What workers do between commands. */
+  private keepHouse(isOneShard: boolean): void {
+    const { call } = this;
+    if (isOneShard) return this.keep(call.arena);
+    for (const arena of call.shards.arenas) this.keep(arena);
+  }
+
+  private keep(arena: Call['arena']): void {
+    compactStep(arena);
+    if (arena.f64[COUNTER_NEXT_EXPIRY] <= this.call.nowMs) expireDue(arena, this.call.nowMs, EXPIRE_BUCKETS);
+  }
+}
