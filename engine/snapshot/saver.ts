@@ -73,7 +73,7 @@ export class Saver {
     this.keys++;
     this.savedKeys++;
     this.savedBytes += out.length - before;
-    if (out.length >= CHUNK_BYTES) this.flush();
+    if (out.length >= CHUNK_BYTES) this.flush(this.snapshot);
   }
 
   /** Drops what is left of an aborted snapshot. */
@@ -84,11 +84,14 @@ export class Saver {
     this.db = -1;
   }
 
-  /** Hands out what there is. The thread calls it last when the sweeps of all shards are over: nobody saves after that. */
-  flush(): void {
-    if (this.keys === 0) return;
+  /**
+   * Hands out what there is of this snapshot; what is left of an aborted one stays until it is dropped. The thread calls it
+   * last when the sweeps of all shards are over: nobody saves after that.
+   */
+  flush(snapshot: number): void {
+    if (this.keys === 0 || this.snapshot !== snapshot) return;
     const chunk = this.out.u8.subarray(0, this.out.length);
-    const { keys, snapshot } = this;
+    const { keys } = this;
     this.out = new RdbOutput(new Uint8Array(0));
     this.restart(snapshot);
     Atomics.add(this.pending, 0, chunk.length);
