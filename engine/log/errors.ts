@@ -35,6 +35,8 @@ export class LogError extends Error {
   readonly offset: number;
   /** The system's own word, as ENOSPC; '' when the trouble is not the system's. */
   readonly systemCode: string;
+  /** For CORRUPT: what is damaged, in a few words. */
+  what = '';
 
   constructor(code: LogErrorCode, message: string, file: string, offset = -1, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -50,7 +52,9 @@ export function corrupt(file: string, offset: number, what: string): LogError {
   const text =
     `the log is damaged: ${what}, in ${file} at offset ${offset}. ` +
     'Nothing was changed. Run with --repair to see what can be kept and what would be lost; it asks before it does anything.';
-  return new LogError('CORRUPT', text, file, offset);
+  const error = new LogError('CORRUPT', text, file, offset);
+  error.what = what;
+  return error;
 }
 
 /** Trouble of the disk in the log's terms; whatever else was thrown stays as it is. */

@@ -190,7 +190,8 @@ export class LogReader {
   /** Where the records of a segment end, as far as they may be read. */
   private limitOf(open: OpenSegment): number {
     if (open.segment === this.endSegment) return this.endOffset;
-    if (open.header.end === 0) throw corrupt(open.path, 512, 'the segment has no seal, although another follows it');
+    if (open.header.end <= 0)
+      throw corrupt(open.path, 512, 'the segment has no good seal, although another follows it');
     return open.header.end;
   }
 

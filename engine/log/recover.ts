@@ -14,8 +14,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type Disk, DiskError } from './disk.ts';
-import { corrupt, fromDisk, syncFailed } from './errors.ts';
-import type { LogRecord } from './log.ts';
+import { corrupt, fromDisk, LogError, syncFailed } from './errors.ts';
+import type { LogIndex, LogRecord } from './log.ts';
 import { emptyRecord, TYPE_ENTRY } from './record.ts';
 import { SegmentScanner } from './scanner.ts';
 import { listSegments, segmentPath, segmentSeed, writeSeal } from './segment.ts';
@@ -36,12 +36,22 @@ export function openLog(disk: Disk, directory: string, options: LogOptions = DEF
   return new LogScan(disk, directory, options);
 }
 
+/** Where a log stops being whole. */
+export interface Damage {
+  /** The first segment that is not whole, and how many of its bytes are good; 0 when not even its header counts. */
+  segment: number;
+  keptBytes: number;
+  error: LogError;
+}
+
 export class LogScan {
   /** Bytes read, and bytes there are, for showing progress. */
   bytesDone = 0;
   bytesTotal = 0;
   /** The tail that `finish` cuts off; known once `next` has given undefined. */
   torn: TornTail | undefined = undefined;
+  /** Why `next` threw CORRUPT. */
+  damage: Damage | undefined = undefined;
   private readonly disk: Disk;
   private readonly directory: string;
   private readonly options: LogOptions;
@@ -56,13 +66,14 @@ export class LogScan {
   private bytesBefore = 0;
   private isDone = false;
 
-  constructor(disk: Disk, directory: string, options: LogOptions) {
+  /** Segments before `first` are passed over, as if they were not there. */
+  constructor(disk: Disk, directory: string, options: LogOptions, first = 0) {
     this.disk = disk;
     this.directory = directory;
     this.options = options;
     try {
       disk.makeDirectory(directory);
-      this.segments = listSegments(disk, directory);
+      this.segments = listSegments(disk, directory).filter((segment) => segment >= first);
       for (const segment of this.segments) this.bytesTotal += sizeOf(disk, segmentPath(directory, segment));
     } catch (error) {
       throw fromDisk(error);
@@ -91,7 +102,8 @@ export class LogScan {
     const { group, index, term, type } = this.record;
     if (type === TYPE_ENTRY && this.state.typeFor(group, index) !== TYPE_ENTRY) {
       const last = this.state.lastIndex(group);
-      this.fail(scanner, offset, `entry ${index} of group ${group} cannot follow entry ${last}`);
+      const what = `entry ${index} of group ${group} cannot follow entry ${last}`;
+      this.refuse(scanner.header.segment, offset, corrupt(scanner.path, offset, what));
     }
     this.state.add(group, term, index, type);
   }
@@ -101,34 +113,40 @@ export class LogScan {
     const segment = this.segments[this.opened];
     if (this.opened > 0 && segment !== this.segments[this.opened - 1] + 1) {
       const missing = this.segments[this.opened - 1] + 1;
-      throw corrupt(
-        segmentPath(this.directory, missing),
-        0,
-        `segment ${missing} is missing, and segment ${segment} is there`,
-      );
+      const path = segmentPath(this.directory, missing);
+      this.refuse(segment, 0, corrupt(path, 0, `segment ${missing} is missing, and segment ${segment} is there`));
     }
-    // The last one may have to be sealed.
-    const mode = this.opened + 1 === this.segments.length ? 'write' : 'read';
-    const scanner = new SegmentScanner(this.disk, this.directory, segment, this.window, mode);
+    const scanner = this.openSegment(segment);
     this.scanner = scanner;
     this.opened++;
-    const { header } = scanner;
+    const { header, path } = scanner;
     if (this.log === undefined) {
       this.log = header.log;
       this.state.setBase(header.base);
     } else if (this.log !== header.log) {
-      this.fail(scanner, 20, 'the segment belongs to another log');
+      this.refuse(segment, 0, corrupt(path, 20, 'the segment belongs to another log'));
     } else if (!this.state.agreesWith(header.base)) {
-      this.fail(scanner, 0, 'the segment does not begin where the one before it ends');
+      this.refuse(segment, 0, corrupt(path, 0, 'the segment does not begin where the one before it ends'));
     }
     this.state.beginSegment(segment, scanner.sizeBytes);
     return true;
   }
 
+  private openSegment(segment: number): SegmentScanner {
+    // The last one may have to be sealed.
+    const mode = this.opened + 1 === this.segments.length ? 'write' : 'read';
+    try {
+      return new SegmentScanner(this.disk, this.directory, segment, this.window, mode);
+    } catch (error) {
+      if (error instanceof LogError && error.code === 'CORRUPT') this.refuse(segment, 0, error);
+      throw error;
+    }
+  }
+
   private endSegment(scanner: SegmentScanner): void {
     const isLast = this.opened === this.segments.length;
     const { kind, offset, bytes, what } = scanner.ending(isLast);
-    if (kind === 'damaged') this.fail(scanner, offset, what);
+    if (kind === 'damaged') this.refuse(scanner.header.segment, offset, corrupt(scanner.path, offset, what));
     if (kind === 'torn') this.torn = { file: scanner.path, offset, bytes };
     this.state.segments[this.state.segments.length - 1].sizeBytes = offset;
     this.bytesBefore += scanner.sizeBytes;
@@ -141,16 +159,27 @@ export class LogScan {
     this.scanner = undefined;
   }
 
-  private fail(scanner: SegmentScanner, offset: number, what: string): never {
-    scanner.close();
+  private refuse(segment: number, keptBytes: number, error: LogError): never {
+    this.damage = { segment, keptBytes, error };
+    this.stop();
+    throw error;
+  }
+
+  /** Lets go of what is open; nothing more can be read. */
+  stop(): void {
+    this.scanner?.close();
     this.scanner = undefined;
     this.isDone = true;
-    throw corrupt(scanner.path, offset, what);
+  }
+
+  /** Where each group ends, as far as it has been read. */
+  lastIndexes(): Map<number, LogIndex> {
+    return new Map([...this.state.groups.values()].map(({ group, lastIndex }) => [group, lastIndex]));
   }
 
   /** The log, ready to append behind the last good record. */
   finish(): SegmentLog {
-    if (!this.isDone) throw new Error('log: not everything has been read');
+    if (!this.isDone || this.damage !== undefined) throw new Error('log: not everything has been read');
     const { scanner, state, disk, directory, options } = this;
     if (scanner === undefined && this.segments.length > 0) throw new Error('log: it cannot be used');
     if (scanner === undefined) return new SegmentLog(disk, directory, options, state, randomBytes(4).readUInt32LE(), 1);

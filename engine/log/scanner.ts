@@ -52,7 +52,7 @@ export class SegmentScanner {
     }
     this.seed = segmentSeed(this.header.log, segment);
     this.offset = this.header.headerBytes;
-    this.limit = this.header.end === 0 ? this.sizeBytes : Math.min(this.header.end, this.sizeBytes);
+    this.limit = this.header.end <= 0 ? this.sizeBytes : Math.min(this.header.end, this.sizeBytes);
     window.attach(this.file);
   }
 
@@ -74,6 +74,8 @@ export class SegmentScanner {
   /** What the records ended with, once `next` has given false; `isLast`: no segment follows this one. */
   ending(isLast: boolean): Ending {
     const { offset, header } = this;
+    if (header.end < 0)
+      return { kind: 'damaged', offset, bytes: 0, what: 'the seal in the header does not match its checksum' };
     if (header.end !== 0) {
       if (offset === header.end) return { kind: 'end', offset, bytes: 0, what: '' };
       const what =
@@ -117,7 +119,7 @@ export class SegmentScanner {
   }
 
   /** Bytes from `offset` to the last one that is not zero. */
-  private tailBytes(): number {
+  tailBytes(): number {
     const { window, limit } = this;
     let last = this.offset - 1;
     for (let offset = this.offset; offset < limit; offset += 8) {

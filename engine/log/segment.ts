@@ -41,7 +41,7 @@ export interface SegmentHeader {
   /** Where the records begin. */
   headerBytes: number;
   base: GroupBase[];
-  /** Where they end; 0 while the segment is not sealed. */
+  /** Where they end; 0 while the segment is not sealed, -1 when the seal is damaged. */
   end: number;
 }
 
@@ -158,17 +158,15 @@ function decodeHeader(file: DiskFile, directory: string, segment: number): Segme
   for (let at = BASE_OFFSET; at < needed; at += BASE_BYTES) {
     base.push({ group: b.readUInt32LE(at), lastIndex: readU64(b, at + 8), lastTerm: readU64(b, at + 16) });
   }
-  return { log, segment, headerBytes, base, end: readSeal(b, path, segmentSeed(log, segment), headerBytes) };
+  return { log, segment, headerBytes, base, end: readSeal(b, segmentSeed(log, segment), headerBytes) };
 }
 
-function readSeal(b: Buffer, path: string, seed: number, headerBytes: number): number {
+function readSeal(b: Buffer, seed: number, headerBytes: number): number {
   const seal = b.subarray(SEAL_OFFSET, BASE_OFFSET);
   if (seal.every((byte) => byte === 0)) return 0;
   const end = readU64(seal, 8);
-  if (!Number.isSafeInteger(end) || end < headerBytes || !seal.equals(encodeSeal(seed, end))) {
-    throw corrupt(path, SEAL_OFFSET, 'the seal does not match its checksum');
-  }
-  return end;
+  if (!Number.isSafeInteger(end) || end < headerBytes) return -1;
+  return seal.equals(encodeSeal(seed, end)) ? end : -1;
 }
 
 function alignedHeader(needed: number): number {
