@@ -2,6 +2,7 @@
 import { liveBytes, verifyAlloc } from '../../engine/alloc.ts';
 import type { Arena } from '../../engine/arena.ts';
 import { flushDatabase, tableOf } from '../../engine/keyspace.ts';
+import { baseBytes } from '../../engine/pages.ts';
 import { type LoadOptions, loadPairs } from '../../engine/rdb/decode.ts';
 import { RdbError } from '../../engine/rdb/errors.ts';
 import { RdbInput } from '../../engine/rdb/input.ts';
@@ -241,7 +242,7 @@ export function bytesWithoutKeys(engine: TestEngine): number {
   let sum = 0;
   for (const arena of engine.shards.arenas) {
     for (let db = 0; db < 16; db++) flushDatabase(arena, db);
-    sum += liveBytes(arena);
+    sum += liveBytes(arena) - baseBytes(arena);
   }
   return sum;
 }
