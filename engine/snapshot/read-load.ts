@@ -1,16 +1,18 @@
 /**
  * Loads a snapshot into the shards, on the main thread, at start: the caller holds everything, and clients get -LOADING.
- * Works in slices and gives the event loop a turn between them; a slice is longer than `SLICE_MS` only by its last
- * chunk, which takes some 10 ms (a chunk of one large value: as long as the value takes).
+ * Works in slices and gives the event loop a turn between them; only a large value makes a slice longer than `SLICE_MS`.
+ * The next chunks are read and decompressed meanwhile (read.ts), so it costs what making the keys costs.
  */
 import type { Call } from '../call.ts';
-import { loadPairs } from '../rdb/decode.ts';
+import { ItemLoader } from '../rdb/decode.ts';
 import { RdbError } from '../rdb/errors.ts';
 import { RdbInput } from '../rdb/input.ts';
 import { damaged } from './file-errors.ts';
-import type { ChunkSource } from './read.ts';
+import type { ChunkSource, SnapshotChunk } from './read.ts';
 
 const SLICE_MS = 10;
+/** Items between two looks at the clock. */
+const STEP_ITEMS = 256;
 
 /**
  * Loads everything, and closes the source; how many keys. `onProgress` is called after each slice. A SnapshotError leaves
@@ -21,35 +23,46 @@ export async function loadSnapshot(
   call: Call,
   onProgress: (bytesDone: number, bytesAll: number) => void,
 ): Promise<number> {
-  let keys = 0;
+  const loader = new ItemLoader({});
+  const { report } = loader;
   let sliceEnd = performance.now() + SLICE_MS;
   try {
     for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) {
-      const made = loadChunk(source, call, chunk.bytes);
-      if (made !== chunk.keys)
-        throw damaged(source.file, source.bytesDone, `a chunk said to have ${chunk.keys} keys has ${made}`);
-      keys += made;
-      if (performance.now() < sliceEnd) continue;
-      onProgress(source.bytesDone, source.bytesAll);
-      await new Promise(setImmediate);
-      sliceEnd = performance.now() + SLICE_MS;
+      const before = report.keys;
+      const input = new RdbInput(chunk.bytes, 0, chunk.bytes.length);
+      for (let isMore = true; isMore; ) {
+        isMore = loadSome(source, loader, call, input);
+        if (performance.now() < sliceEnd) continue;
+        onProgress(source.bytesDone, source.bytesAll);
+        // The call may be used for something else in that turn; a chunk names its database only where that changes.
+        const { db } = call;
+        await new Promise(setImmediate);
+        call.db = db;
+        sliceEnd = performance.now() + SLICE_MS;
+      }
+      verifyKeys(source, chunk, report.keys - before);
     }
   } finally {
     await source.close();
   }
-  if (keys !== source.footer.keys)
-    throw damaged(source.file, source.footer.offset, `${source.footer.keys} keys expected, ${keys} loaded`);
+  // The footer's count was compared with those of the chunks at the end, and theirs with what was made of them.
   onProgress(source.bytesAll, source.bytesAll);
-  return keys;
+  return report.keys;
 }
 
-function loadChunk(source: ChunkSource, call: Call, bytes: Uint8Array): number {
+/** Loads the next items of a chunk; whether there are more. */
+function loadSome(source: ChunkSource, loader: ItemLoader, call: Call, input: RdbInput): boolean {
   try {
-    return loadPairs(call, new RdbInput(bytes, 0, bytes.length));
+    for (let i = 0; i < STEP_ITEMS && input.at < input.end; i++) loader.load(call, input);
   } catch (error) {
-    // The bytes are what was written: whoever encoded them, or an older program, made what this one cannot read.
-    if (error instanceof RdbError)
-      throw damaged(source.file, source.bytesDone, `its chunk is no RDB: ${error.message}`);
+    // The bytes are what was written, so whoever encoded them is another program, or has made a mistake.
+    if (error instanceof RdbError) throw damaged(source.file, source.bytesDone, `a chunk is no RDB: ${error.message}`);
     throw error;
   }
+  return input.at < input.end;
+}
+
+function verifyKeys(source: ChunkSource, chunk: SnapshotChunk, made: number): void {
+  if (made !== chunk.keys)
+    throw damaged(source.file, source.bytesDone, `a chunk said to have ${chunk.keys} keys has ${made}`);
 }

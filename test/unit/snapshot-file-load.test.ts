@@ -90,6 +90,32 @@ describe('loadSnapshot', () => {
     expect(seen.at(-1)).toBe(bytesAll);
   });
 
+  it('keeps to its databases when the call is used for something else in between', async () => {
+    const loaded = new TestEngine();
+    // Keys of all databases in one chunk, large enough for many slices.
+    const values = new TestEngine();
+    for (let i = 0; i < 40_000; i++) {
+      values.call.db = i < 20_000 ? 1 : 5;
+      values.run('SET', `k${i}`, i);
+    }
+    const parts = chunksOf(values, 1e9);
+    const bytes = Buffer.concat(parts.map((part) => part.bytes));
+    const keys = parts.reduce((sum, part) => sum + part.keys, 0);
+    let slices = 0;
+    await loadSnapshot(readerOf([{ bytes, keys }]), loaded.call, () => {
+      slices++;
+      setImmediate(() => {
+        loaded.call.db = 2;
+      });
+    });
+    expect(slices).toBeGreaterThan(1);
+    const sizes = [1, 2, 5].map((db) => {
+      loaded.call.db = db;
+      return loaded.run('DBSIZE');
+    });
+    expect(sizes).toEqual([':20000\r\n', ':0\r\n', ':20000\r\n']);
+  });
+
   it.each([
     ['a chunk with fewer keys than it says', [{ ...chunks[0], keys: chunks[0].keys + 1 }, ...chunks.slice(1)], /has/],
     ['the same keys twice', [...chunks, chunks[3]], /is there already/],
