@@ -179,25 +179,37 @@ function encodeFlagsAndId(flags: number): void {
   listpack.integer(delta[2], delta[3]);
 }
 
-/** Writes a deleted entry, with the id in `delta`, of as few bytes as it takes and `spare` more, if that is above 0. */
+/**
+ * Writes a deleted entry, with the id in `delta`, of as few bytes as it takes and `spare` more, if that is above 0: in the
+ * shorter form of those that it may have had. The node's first entry has the node's fields; they are called the first
+ * entry's, and a loader may take them from there.
+ */
 function encodeDeleted(nodeFields: number, spare: number): void {
   const more = Math.max(0, spare);
-  // The short form of those that a true entry may have had; never longer than that.
-  if (nodeFields === 1 && lengthOfString(LEAST_STRING_BYTES + more) >= 0) {
-    encodeFlagsAndId(DELETED | SAME_FIELDS);
-    listpack.zeros(lengthOfString(LEAST_STRING_BYTES + more));
-    listpack.integer(0, ENTRY_ELEMENTS + 1);
-  } else if (nodeFields === 2) {
-    encodeFlagsAndId(DELETED | SAME_FIELDS);
-    encodeTwoStrings(2 * LEAST_STRING_BYTES + more);
-    listpack.integer(0, ENTRY_ELEMENTS + 2);
-  } else {
-    encodeFlagsAndId(DELETED);
-    listpack.integer(0, 1);
-    // Of a node with one field this form's least is longer, by the number of fields and a name.
-    encodeTwoStrings(nodeFields === 1 ? more : 2 * LEAST_STRING_BYTES + more);
-    listpack.integer(0, ENTRY_ELEMENTS + 3);
+  const isFirst = (delta[0] | delta[1] | delta[2] | delta[3]) === 0;
+  if (isFirst || nodeFields <= 2) {
+    let bytes = nodeFields * LEAST_STRING_BYTES + more;
+    if (nodeFields > 1 || isFirst || lengthOfString(bytes) >= 0) {
+      encodeFlagsAndId(DELETED | SAME_FIELDS);
+      for (let k = 2; k < nodeFields; k++, bytes -= LEAST_STRING_BYTES) listpack.zeros(0);
+      if (nodeFields > 1) encodeTwoStrings(bytes);
+      else encodeOneString(bytes);
+      listpack.integer(0, ENTRY_ELEMENTS + nodeFields);
+      return;
+    }
   }
+  encodeFlagsAndId(DELETED);
+  listpack.integer(0, 1);
+  // Where the other form has one string, this one's number of fields and second string are in its place.
+  encodeTwoStrings(nodeFields === 1 ? more : 2 * LEAST_STRING_BYTES + more);
+  listpack.integer(0, ENTRY_ELEMENTS + 3);
+}
+
+/** Writes a string of so many bytes; of a few less if there is none. */
+function encodeOneString(bytes: number): void {
+  let most = bytes;
+  while (lengthOfString(most) < 0) most--;
+  listpack.zeros(lengthOfString(most));
 }
 
 /** Writes two strings of so many bytes in all. No string takes 66 bytes, nor some other numbers of them. */
