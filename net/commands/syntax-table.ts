@@ -174,6 +174,7 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   setex: 'key:k seconds:i value:s',
   setnx: 'key:k value:s',
   setrange: 'key:k offset:i value:s',
+  bgsave: '[SCHEDULE@3.2.2]',
   shutdown: '[nosave_save(NOSAVE SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]',
   sinter: 'key:k+',
   sintercard: 'numkeys:i key:k+ [LIMIT=limit:i]',

@@ -1,6 +1,6 @@
 /** How a node's process starts and ends: what it says, what it refuses, and its exit code. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,9 +29,13 @@ describe('the process', () => {
   }
 
   it('ends with SHUTDOWN, after the replies before it', async () => {
-    const node = await TestNode.start();
+    const dir = mkdtempSync(join(tmpdir(), 'millrace-'));
+    const node = await TestNode.start('--dir', dir, '--save-format', 'rdb');
     const client = await node.connect();
+    // No file can take the name of a directory.
+    mkdirSync(join(dir, 'dump.rdb'));
     expect(await client.run('shutdown', 'save')).toBe('-ERR Errors trying to SHUTDOWN. Check logs.\r\n');
+    expect(await client.run('ping')).toBe('+PONG\r\n');
     expect(await client.run('shutdown', 'abort')).toBe('-ERR No shutdown in progress.\r\n');
     const replies = client.pipeline([
       ['set', 'a', '1'],
@@ -42,6 +46,7 @@ describe('the process', () => {
     expect(await exitOf(node)).toBe(0);
     expect(node.output).toMatch(/SHUTDOWN by client 127\.0\.0\.1:\d+: shutting down/);
     node.stop();
+    rmSync(dir, { recursive: true });
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends on %s', async (signal) => {
