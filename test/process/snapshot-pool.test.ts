@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +30,16 @@ afterAll(() => pool.close());
 function targetAt(index: number): SnapshotTarget {
   const header = headerAt(index);
   return { format: 'mrs', path: join(directory, snapshotName(header.groups)), header };
+}
+
+/** Small file systems can be made by root alone, and not in every container. */
+function canMount(): boolean {
+  const probe = mkdtempSync(join(tmpdir(), 'millrace-mount-'));
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', probe]).status === 0;
+  if (mounted) spawnSync('umount', [probe]);
+  else console.log('skipped: no file system of its own can be mounted here');
+  rmSync(probe, { recursive: true, force: true });
+  return mounted;
 }
 
 /** Hands over a chunk as a producer does. */
@@ -137,17 +148,48 @@ describe('SnapshotWriter', () => {
   it('stores a value of 300 MiB, without holding it twice', async () => {
     const bytes = new Uint8Array(new SharedArrayBuffer(300 * MIB));
     for (let at = 0; at < bytes.length; at += 4096) bytes[at] = at >>> 12;
+    const before = process.resourceUsage().maxRSS * 1024;
     const writer = new SnapshotWriter(pool, pending);
     const target = targetAt(1);
     writer.start(target);
     give(writer, bytes, 1);
     expect(await writer.finish()).toMatchObject({ rawBytes: 300 * MIB, chunks: 1, keys: 1 });
+    expect(process.resourceUsage().maxRSS * 1024 - before).toBeLessThan(100 * MIB);
     const reader = await SnapshotReader.open(pool, target.path);
     const chunk = await reader.next();
     expect(chunk?.keys).toBe(1);
     expect(Buffer.compare(chunk!.bytes, bytes)).toBe(0);
     expect(await reader.next()).toBeUndefined();
     await reader.close();
+  });
+});
+
+describe('a full disk', () => {
+  it.skipIf(!canMount())('fails the file with its word, and leaves the one before it', async () => {
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', directory]).status).toBe(0);
+    try {
+      const random = new Random(8);
+      const old = [chunkOf(random, 10_000)];
+      writeChunks(realDisk, targetAt(1).path, headerAt(1), old);
+      const facts = { redisVersion: '7.0.15', createdAtSeconds: 0, usedBytes: 0 };
+      for (const target of [
+        targetAt(1),
+        targetAt(2),
+        { format: 'rdb' as const, path: join(directory, 'dump.rdb'), facts },
+      ]) {
+        const writer = new SnapshotWriter(pool, pending);
+        writer.start(target);
+        for (let i = 0; i < 10; i++) give(writer, chunkOf(random, 500_000, true).bytes, 1);
+        const error = await rejection(writer.finish());
+        expect(error).toMatchObject({ code: 'NO_SPACE' });
+        expect(error.message).toContain('no space left');
+        expect(pending[0]).toBe(0);
+        expect(readdirSync(directory)).toEqual([snapshotName(headerAt(1).groups)]);
+        expect(sameChunks(readChunks(realDisk, targetAt(1).path), old)).toBe(true);
+      }
+    } finally {
+      spawnSync('umount', [directory]);
+    }
   });
 });
 
