@@ -195,6 +195,21 @@ describe('a full arena', () => {
   });
 });
 
+describe('an arena that is full at another moment', () => {
+  it.each([2, 4, 5])('type %i', (type) => {
+    const small = new TestEngine({ shards: 1, arenaBytes: 1024 * 1024 });
+    const base = bytesWithoutKeys(small);
+    for (let size = 16; size <= 330; size += 60) {
+      const members = Array.from({ length: 40_000 }, (_, i) => str(`${i}:`.padEnd(size, 'x')));
+      const parts = type === 5 ? members.flatMap((member) => [member, f64(5)]) : members;
+      const count = type === 4 ? members.length / 2 : members.length;
+      expect(() => load(small, bytes(pair(type, 'k', len(count)), Buffer.concat(parts)))).toThrow(ArenaFullError);
+      verifyAll(small);
+      expect(bytesWithoutKeys(small)).toBe(base);
+    }
+  });
+});
+
 describe('RESTORE payloads', () => {
   it('of any type with any bytes, make the key or nothing', () => {
     const random = new Random(31337);

@@ -314,11 +314,7 @@ describe('sorted sets', () => {
       [len(7), ...[3, 0, 6, 2, 5, 1, 4].map((i) => bytes(str(entries[i][0]), f64(score(entries[i][1]))))],
     ],
     ['ziplist', 12, [str(ziplist('min', '-inf', 'a', '-1.5', 'b', 0, 'c', '0', 'd', 3, 'e', '1e+22', 'max', 'inf'))]],
-    [
-      'listpack',
-      17,
-      [str(listpack('min', '-inf', 'a', '-1.5', 'b', 0, 'c', '0', 'd', 3, 'e', '1e+22', 'max', 'inf'))],
-    ],
+    ['listpack', 17, [str(listpack('min', '-inf', 'a', '-1.5', 'b', 0, 'c', '0', 'd', 3, 'e', '1e+22', 'max', 'inf'))]],
   ] as const)('%s', (_, type, value) => {
     const engine = loaded(type, ...value);
     expect(strings(engine.run('zrange', 'k', 0, -1, 'withscores'))).toEqual(flat);
@@ -503,6 +499,10 @@ describe('packed bytes that cannot be', () => {
     ['a long length beyond the end', bytes(1, 0xfe, 1, 0, 0, 0xff)],
   ])('zipmap: %s', (_, blob) => {
     expect(codeOf(pair(9, 'k', str(blob)))).toBe('BAD_VALUE');
+  });
+
+  it('an element that reaches over the end mark to what looks like its length', () => {
+    expect(codeOf(pair(18, 'k', 1, 2, str(bytes(u32(10), u16(1), 0x83, 'a', 2, 0xff))), 4)).toBe('BAD_VALUE');
   });
 
   it('an unknown kind of list node', () => {
