@@ -11,7 +11,9 @@
  * A run of all of them writes bench/LIMITS.md.
  */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -84,7 +86,8 @@ function speed(): Row[] {
 
 /** A node of the build on the server's core, gone at the end of `use`. */
 async function withNode<T>(use: (client: RawClient) => Promise<T>): Promise<T> {
-  const words = onCore(SERVER_CORE, ['node', MAIN, '--port', String(PORT)]);
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-'));
+  const words = onCore(SERVER_CORE, ['node', MAIN, '--port', String(PORT), '--dir', dir, '--save', '']);
   const child = spawn(words[0], words.slice(1), { stdio: 'ignore' });
   try {
     let client: RawClient | undefined;
@@ -98,6 +101,7 @@ async function withNode<T>(use: (client: RawClient) => Promise<T>): Promise<T> {
     return await use(client);
   } finally {
     child.kill('SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
   }
 }
 

@@ -71,7 +71,7 @@ const HELP = `Usage: npm run bench:redis -- [options]
   --pipelines 1,16        pipeline depths (1,16,64)
   --keyspace N            redis-benchmark -r N: random keys instead of one
   --port N                first of two ports to use (20100)
-  --under-test COMMAND    what to measure (node dist/net/main.js --port {port} --dir {dir})
+  --under-test COMMAND    what to measure (node dist/net/main.js --port {port} --dir {dir} --save '')
   --against COMMAND       what to compare with (redis-server --port {port} --dir {dir} --save '' --appendonly no)
   --names A,B             their names in the tables (Millrace,Redis)
   --out FILE              where to write the report (bench/RESULTS.md for a whole run, else nowhere)
@@ -87,7 +87,7 @@ const { values: options } = parseArgs({
     pipelines: { type: 'string', default: [...REQUESTS.keys()].join(',') },
     keyspace: { type: 'string' },
     port: { type: 'string', default: '20100' },
-    'under-test': { type: 'string', default: 'node dist/net/main.js --port {port} --dir {dir}' },
+    'under-test': { type: 'string', default: "node dist/net/main.js --port {port} --dir {dir} --save ''" },
     against: { type: 'string', default: "redis-server --port {port} --dir {dir} --save '' --appendonly no" },
     names: { type: 'string', default: 'Millrace,Redis' },
     out: { type: 'string' },
