@@ -60,7 +60,8 @@ function codeOf(systemCode: string): DiskErrorCode {
 }
 
 export interface DiskFile {
-  readonly path: string;
+  /** For messages: whoever renames the file while it is open sets it. */
+  path: string;
   /** Bytes from `offset` on into bytes[start, start + length); how many there were: fewer only at the end of the file. */
   read(bytes: Uint8Array, start: number, length: number, offset: number): number;
   /** Writes bytes[start, start + length) at `offset`; how many were taken, perhaps fewer (see `writeAll`). */

@@ -22,7 +22,7 @@ import { type Disk, DiskError, type DiskFile } from './disk.ts';
 const PIECE_BYTES = 1024 * 1024 * 1024;
 
 class RealFile implements DiskFile {
-  readonly path: string;
+  path: string;
   private readonly fd: number;
 
   constructor(path: string, fd: number) {

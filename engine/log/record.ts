@@ -21,7 +21,7 @@
  *
  * An example: entry 7 of group 0 in term 3, payload "abc", at offset 4096 of segment 1 of log 5, all before it synced:
  * ```
- * 25 70 9a e0  crc: e09a7025
+ * 34 4c a9 68  crc: 68a94c34
  * 03 00 00 00  three bytes of payload
  * 01 00 00 00  an entry
  * 00 00 00 00  group 0

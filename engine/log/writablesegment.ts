@@ -49,7 +49,9 @@ export class WritableSegment {
 
   /** Gives it the name of its segment, in place of what may have it. */
   name(): void {
-    this.disk.rename(draftPath(this.directory), segmentPath(this.directory, this.segment));
+    const path = segmentPath(this.directory, this.segment);
+    this.disk.rename(draftPath(this.directory), path);
+    this.file.path = path;
     this.isNamed = true;
   }
 

@@ -281,7 +281,7 @@ export class SimDisk implements Disk {
 }
 
 class SimFile implements DiskFile {
-  readonly path: string;
+  path: string;
   private readonly disk: SimDisk;
   private readonly inode: Inode;
   private readonly life: number;

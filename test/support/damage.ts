@@ -1,7 +1,8 @@
 import { LogError } from '../../engine/log/errors.ts';
+import { openLog } from '../../engine/log/recover.ts';
 import { Random } from '../../engine/random.ts';
 import { SimDisk } from '../sim/simdisk.ts';
-import { type Found, put, reopen } from './log.ts';
+import { type Found, put, readAll, reopen } from './log.ts';
 
 /** A log of one segment of about `bytes`, for damaging it: what the file holds, and every payload in it. */
 export interface Specimen {
@@ -47,12 +48,15 @@ export function makeSpecimen(bytes: number, isClosed: boolean): Specimen {
   };
 }
 
-/** Opens a log whose only segment has these bytes; undefined when that is refused with a LogError CORRUPT or VERSION. */
-export function openDamaged(specimen: Specimen, bytes: Uint8Array): Found | undefined {
+/** What is read of a log whose only segment has these bytes; undefined when that is refused with a LogError CORRUPT or VERSION. */
+export function openDamaged(specimen: Specimen, bytes: Uint8Array): Omit<Found, 'log'> | undefined {
   const disk = new SimDisk(new Random(1));
   disk.place(specimen.path, bytes);
+  const scan = openLog(disk, DIRECTORY, OPTIONS);
   try {
-    return reopen(disk, DIRECTORY, OPTIONS);
+    const records = readAll(scan);
+    scan.stop();
+    return { records, torn: scan.torn };
   } catch (error) {
     if (!(error instanceof LogError) || (error.code !== 'CORRUPT' && error.code !== 'VERSION')) throw error;
     if (error.file !== specimen.path || error.offset < 0 || !error.message.includes(specimen.path)) throw error;

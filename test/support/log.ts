@@ -1,5 +1,5 @@
 import type { Disk } from '../../engine/log/disk.ts';
-import { openLog, type TornTail } from '../../engine/log/recover.ts';
+import { type LogScan, openLog, type TornTail } from '../../engine/log/recover.ts';
 import type { LogOptions, SegmentLog } from '../../engine/log/segmentlog.ts';
 
 /** What a log found on the disk. */
@@ -13,17 +13,18 @@ export interface Found {
 /** Reads a log to its end and opens it. */
 export function reopen(disk: Disk, directory: string, options?: LogOptions): Found {
   const scan = openLog(disk, directory, options);
+  const records = readAll(scan);
+  return { log: scan.finish(), torn: scan.torn, records };
+}
+
+export function readAll(scan: LogScan): Found['records'] {
   const records: Found['records'] = [];
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
     const { group, index, term, bytes, start, length } = record;
-    records.push({
-      group,
-      index,
-      term,
-      payload: Buffer.from(bytes.subarray(start, start + length)).toString('latin1'),
-    });
+    const payload = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
+    records.push({ group, index, term, payload });
   }
-  return { log: scan.finish(), torn: scan.torn, records };
+  return records;
 }
 
 /** The entries [from, to) of a group as payloads. */

@@ -1,0 +1,98 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockDirectory } from '../../engine/log/dirlock.ts';
+
+const MODULE = join(import.meta.dirname, '../../engine/log/dirlock.ts');
+/** Locks, says so, and stays until it is killed. */
+const HOLDER = `
+  const { lockDirectory } = await import(process.argv[1]);
+  try {
+    lockDirectory(process.argv[2]);
+    console.log('held');
+    setInterval(() => {}, 1000);
+  } catch (error) {
+    console.log(error.code + ' ' + error.message);
+  }
+`;
+
+let directory: string;
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-lock-'));
+});
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Starts a process that tries to lock, and gives it with what it said. */
+async function holder(): Promise<{ child: ChildProcess; said: string }> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', HOLDER, MODULE, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  const said = await new Promise<string>((resolve) => child.stdout!.once('data', (data) => resolve(String(data))));
+  return { child, said };
+}
+
+describe('the lock of a directory', () => {
+  it('refuses a second holder by name, and lets go', () => {
+    const lock = lockDirectory(directory);
+    const error = expect.objectContaining({ code: 'LOCKED', message: expect.stringContaining(String(process.pid)) });
+    expect(() => lockDirectory(directory)).toThrow(error);
+    lock.release();
+    lockDirectory(directory).release();
+    // One file is left, which carries the number on.
+    expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
+  });
+
+  it('refuses while another process lives, and takes over when it was killed', async () => {
+    const { child, said } = await holder();
+    expect(said).toContain('held');
+    const error = expect.objectContaining({ code: 'LOCKED', message: expect.stringContaining(`process ${child.pid}`) });
+    expect(() => lockDirectory(directory)).toThrow(error);
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+    lockDirectory(directory).release();
+  });
+
+  it.runIf(existsSync('/proc/self/stat'))('takes over when the number belongs to another process now', () => {
+    lockDirectory(directory);
+    const path = join(directory, 'millrace.lock.1');
+    const [pid, start, boot] = readFileSync(path, 'latin1').trim().split(' ');
+    writeFileSync(path, `${pid} ${Number(start) - 1} ${boot}\n`);
+    lockDirectory(directory);
+    writeFileSync(join(directory, 'millrace.lock.2'), `${pid} ${start} another-boot\n`);
+    lockDirectory(directory);
+    // Made where nothing but the number is known: then that has to do.
+    writeFileSync(join(directory, 'millrace.lock.3'), `${pid} - -\n`);
+    expect(() => lockDirectory(directory)).toThrow('in use');
+    const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'latin1' }));
+    writeFileSync(join(directory, 'millrace.lock.3'), `${dead} - -\n`);
+    lockDirectory(directory).release();
+  });
+
+  it('goes to exactly one of many that find a dead holder', async () => {
+    for (let round = 0; round < 3; round++) {
+      const all = await Promise.all(Array.from({ length: 5 }, holder));
+      expect(all.filter(({ said }) => said.startsWith('held'))).toHaveLength(1);
+      expect(all.filter(({ said }) => said.startsWith('LOCKED'))).toHaveLength(4);
+      const gone = all.map(({ child }) =>
+        child.exitCode !== null ? undefined : new Promise((resolve) => child.once('exit', resolve)),
+      );
+      for (const { child } of all) child.kill('SIGKILL');
+      await Promise.all(gone);
+    }
+  });
+
+  it('names what is wrong with a directory that cannot be locked', () => {
+    writeFileSync(join(directory, 'file'), '');
+    expect(() => lockDirectory(join(directory, 'file'))).toThrow(expect.objectContaining({ code: 'IO' }));
+  });
+});

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { LogReader } from '../../engine/log/reader.ts';
+import { Random } from '../../engine/random.ts';
+import { SimDisk } from '../sim/simdisk.ts';
+import { put, reopen } from '../support/log.ts';
+
+const DIR = '/log';
+const SMALL = { segmentBytes: 16 * 1024, reserveBytes: 4096 };
+
+function read(reader: LogReader, group: number, from: number, to: number): string[] {
+  const found: string[] = [];
+  reader.read(group, from, to, (record) => {
+    expect(record.group).toBe(group);
+    expect(record.index).toBe(from + found.length);
+    found.push(Buffer.from(record.bytes.subarray(record.start, record.start + record.length)).toString('latin1'));
+    return true;
+  });
+  return found;
+}
+
+describe('a reader beside the log', () => {
+  it('follows over segments, groups and replacements', () => {
+    const random = new Random(5);
+    const disk = new SimDisk(random);
+    const { log } = reopen(disk, DIR, SMALL);
+    const reader = new LogReader(disk, DIR);
+    const expected: string[][] = [[''], [''], ['']];
+    for (let round = 0; round < 300; round++) {
+      for (let i = random.below(8); i >= 0; i--) {
+        const group = random.below(3);
+        const own = expected[group];
+        if (own.length > 1 && random.below(12) === 0) own.length -= random.below(Math.min(own.length - 1, 100));
+        const payload = `${round}.${i} ${'x'.repeat(random.below(random.below(30) === 0 ? 20_000 : 200))}`;
+        put(log, own.length, payload, group, round);
+        own.push(payload);
+      }
+      log.sync();
+      reader.setEnd(log.writtenSegment, log.durableOffset);
+      for (let group = 0; group < 3; group++) {
+        const own = expected[group];
+        if (own.length < 2) continue;
+        const from = 1 + random.below(own.length - 1);
+        const to = from + 1 + random.below(own.length - from);
+        expect(read(reader, group, from, to)).toEqual(own.slice(from, to));
+      }
+    }
+    expect(log.segmentCount).toBeGreaterThan(10);
+    // A reader that begins late finds the same, whether it is asked for new or old entries first.
+    const late = new LogReader(disk, DIR);
+    late.setEnd(log.writtenSegment, log.durableOffset);
+    for (let group = 0; group < 3; group++) {
+      const own = expected[group];
+      expect(read(late, group, own.length - 3, own.length)).toEqual(own.slice(-3));
+      expect(read(late, group, 1, own.length)).toEqual(own.slice(1));
+    }
+  });
+
+  it('stops when it is told to, and reads nothing beyond the end it was given', () => {
+    const disk = new SimDisk(new Random(1));
+    const { log } = reopen(disk, DIR, SMALL);
+    const reader = new LogReader(disk, DIR);
+    for (let i = 1; i <= 10; i++) put(log, i, `entry ${i}`);
+    log.sync();
+    reader.setEnd(log.writtenSegment, log.durableOffset);
+    for (let i = 11; i <= 20; i++) put(log, i, `entry ${i}`);
+    log.flush();
+    let seen = 0;
+    reader.read(0, 1, 11, () => ++seen < 4);
+    expect(seen).toBe(4);
+    expect(() => read(reader, 0, 10, 12)).toThrow('not there yet');
+    reader.setEnd(log.writtenSegment, log.writtenOffset);
+    expect(read(reader, 0, 10, 12)).toEqual(['entry 10', 'entry 11']);
+    reader.close();
+  });
+
+  it('says which entries were dropped, and goes on with the others', () => {
+    const disk = new SimDisk(new Random(1));
+    const { log } = reopen(disk, DIR, SMALL);
+    const reader = new LogReader(disk, DIR);
+    for (let i = 1; i <= 100; i++) put(log, i, `${i}${'.'.repeat(1000)}`);
+    log.sync();
+    reader.setEnd(log.writtenSegment, log.durableOffset);
+    expect(read(reader, 0, 3, 5)).toHaveLength(2);
+    log.dropThrough(0, 90);
+    const first = log.firstIndex(0);
+    const late = new LogReader(disk, DIR);
+    late.setEnd(log.writtenSegment, log.durableOffset);
+    expect(() => read(late, 0, first - 1, 101)).toThrow(expect.objectContaining({ code: 'COMPACTED' }));
+    expect(read(late, 0, first, 101)).toHaveLength(101 - first);
+    // The older reader has pointers to segments that are gone.
+    expect(() => read(reader, 0, 20, 30)).toThrow(expect.objectContaining({ code: 'COMPACTED' }));
+    put(log, 101, 'new');
+    log.sync();
+    reader.setEnd(log.writtenSegment, log.durableOffset);
+    expect(read(reader, 0, 101, 102)).toEqual(['new']);
+    expect(read(reader, 0, first, 102)).toHaveLength(102 - first);
+    // What was restarted begins anew.
+    log.restartAt(0, 500);
+    put(log, 500, 'far');
+    log.sync();
+    reader.setEnd(log.writtenSegment, log.durableOffset);
+    expect(() => read(reader, 0, 101, 102)).toThrow(expect.objectContaining({ code: 'COMPACTED' }));
+    expect(read(reader, 0, 500, 501)).toEqual(['far']);
+  });
+
+  it('never hands out a damaged entry', () => {
+    const disk = new SimDisk(new Random(1));
+    const { log } = reopen(disk, DIR, SMALL);
+    for (let i = 1; i <= 5; i++) put(log, i, `entry ${i}`);
+    log.sync();
+    disk.contents(`${DIR}/0000000000000001.log`)[log.writtenOffset - 6] ^= 1;
+    const reader = new LogReader(disk, DIR);
+    reader.setEnd(log.writtenSegment, log.durableOffset);
+    expect(read(reader, 0, 1, 5)).toHaveLength(4);
+    expect(() => read(reader, 0, 1, 6)).toThrow(expect.objectContaining({ code: 'CORRUPT' }));
+  });
+});
