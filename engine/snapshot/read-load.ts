@@ -15,29 +15,36 @@ const SLICE_MS = 10;
 const STEP_ITEMS = 256;
 
 /**
- * Loads everything, and closes the source; how many keys. `onProgress` is called after each slice. A SnapshotError leaves
- * the shards half filled: the caller empties them or gives up.
+ * Loads everything, and closes the source; how many keys. `onSlice` is called before the keys of a slice, with how far it
+ * has come: a turn of the event loop may have let go of the shards' locks, so that is the place to take them again.
+ * A SnapshotError leaves the shards half filled: the caller empties them or gives up.
  */
 export async function loadSnapshot(
   source: ChunkSource,
   call: Call,
-  onProgress: (bytesDone: number, bytesAll: number) => void,
+  onSlice: (bytesDone: number, bytesAll: number) => void,
 ): Promise<number> {
   const loader = new ItemLoader({});
   const { report } = loader;
+  const { nowMs } = call;
   let sliceEnd = performance.now() + SLICE_MS;
+  const begin = (db: number): void => {
+    // The call may have been used for something else, and a chunk names its database only where that changes.
+    call.db = db;
+    call.setClock(nowMs);
+    onSlice(source.bytesDone, source.bytesAll);
+  };
   try {
     for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) {
       const before = report.keys;
       const input = new RdbInput(chunk.bytes, 0, chunk.bytes.length);
+      begin(call.db);
       for (let isMore = true; isMore; ) {
         isMore = loadSome(source, loader, call, input);
         if (performance.now() < sliceEnd) continue;
-        onProgress(source.bytesDone, source.bytesAll);
-        // The call may be used for something else in that turn; a chunk names its database only where that changes.
         const { db } = call;
         await new Promise(setImmediate);
-        call.db = db;
+        begin(db);
         sliceEnd = performance.now() + SLICE_MS;
       }
       verifyKeys(source, chunk, report.keys - before);
@@ -46,7 +53,7 @@ export async function loadSnapshot(
     await source.close();
   }
   // The footer's count was compared with those of the chunks at the end, and theirs with what was made of them.
-  onProgress(source.bytesAll, source.bytesAll);
+  onSlice(source.bytesAll, source.bytesAll);
   return report.keys;
 }
 
