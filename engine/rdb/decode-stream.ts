@@ -13,8 +13,8 @@
  * entry: flags | time and sequence minus those of the node's id | without SAME_FIELDS: fields
  *   | values, or fields and values by turns | elements of all this
  * ```
- * A deleted entry matters only in the last node, where it counts among those that make the node full. There it is added
- * and deleted again, elsewhere left out.
+ * A deleted entry matters in two places: as the first of a node, which is found by its id, and in the last node, where it
+ * counts among those that make the node full. There it is added and deleted again, elsewhere left out.
  */
 import type { Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
@@ -58,7 +58,7 @@ let textUsed = 0;
 const nodeId = new Uint32Array(ID_WORDS);
 const id = new Uint32Array(ID_WORDS);
 const previous = new Uint32Array(ID_WORDS);
-/** Ids of the deleted entries of the last node. */
+/** Ids of the deleted entries that were added to the node. */
 const doomed = new Uint32Array(MAX_KEPT_ENTRIES * ID_WORDS);
 let doomedCount = 0;
 
@@ -74,9 +74,7 @@ export function makeStream(c: Call, key: NewKey, type: number, input: RdbInput, 
     setRecordEncoding(a, record, ENC_ROOT);
     setValueWord(a, record, root);
     clearId(previous, 0);
-    doomedCount = 0;
     for (let i = 0; i < nodes; i++) addNode(c, root, input, i === nodes - 1);
-    for (let i = 0; i < doomedCount; i++) streamDelete(a, root, doomed, i * ID_WORDS);
     readCounts(c, root, type, input);
     report.skippedGroups += skipGroups(type, input);
   } catch (error) {
@@ -103,19 +101,22 @@ function addNode(c: Call, root: Offset, input: RdbInput, isLast: boolean): void 
   let nodeLimit = NEW_NODE;
   let found = 0;
   let gone = 0;
+  doomedCount = 0;
   while (!listpack.isDone) {
     const isDeleted = readEntry();
     if (compareIds(id, 0, previous, 0) <= 0) listpack.fail('with stream entries out of order');
     copyId(previous, 0, id, 0);
     if (isDeleted) gone++;
     else found++;
-    if (isDeleted && !keepsDeleted) continue;
+    const isFirst = found + gone === 1;
+    if (isDeleted && !keepsDeleted && !isFirst) continue;
     if (isDeleted && gone <= deleted) copyId(doomed, doomedCount++ * ID_WORDS, id, 0);
     streamAppend(c.arena, root, entry, 0, id, 0, 0, nodeLimit);
     nodeLimit = 0;
   }
   if (found !== live || gone !== deleted) listpack.fail(`with ${found} stream entries that claims ${live}`);
   if (found + gone === 0) listpack.fail('without a stream entry');
+  for (let i = 0; i < doomedCount; i++) streamDelete(c.arena, root, doomed, i * ID_WORDS);
 }
 
 function bigEndian(string: RdbString, offset: number): number {
