@@ -24,6 +24,7 @@ const MAX_ONE_BYTE_LENGTH = 63;
 const SHORT_MARK = RDB_LENGTH_14BIT << 14;
 const ENCODED = RDB_LENGTH_ENCODED << 6;
 const WORD = 4294967296;
+const INT64_LIMIT = 2 ** 63;
 const MINUS = 45;
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;
@@ -164,9 +165,13 @@ export class RdbOutput {
     if (length > LOOP_BYTES) {
       this.u8.set(a.u8.subarray(start, start + length), at);
     } else {
-      const { view } = this;
+      const to = this.view;
+      const from = a.view;
       let i = 0;
-      for (const last = length - 4; i <= last; i += 4) view.setInt32(at + i, a.view.getInt32(start + i, true), true);
+      for (const last = length - 8; i <= last; i += 8) {
+        to.setInt32(at + i, from.getInt32(start + i, true), true);
+        to.setInt32(at + i + 4, from.getInt32(start + i + 4, true), true);
+      }
       for (; i < length; i++) this.u8[at + i] = a.u8[start + i];
     }
     this.length = at + length;
@@ -222,8 +227,9 @@ export class RdbOutput {
     for (let i = 0; i < text.length; i++) this.u8[this.length++] = text.charCodeAt(i);
   }
 
-  /** A time in ms since 1970, as a signed 64-bit number. */
+  /** A time in ms since 1970, as a signed 64-bit number. The highest of those are 2^63 as a double, which is none. */
   milliseconds(atMs: number): void {
-    this.u64(Math.floor(atMs / WORD), atMs % WORD);
+    if (atMs < INT64_LIMIT) this.u64(Math.floor(atMs / WORD), atMs % WORD);
+    else this.u64(0x7fffffff, 0xffffffff);
   }
 }

@@ -44,6 +44,8 @@ describe('RDB output', () => {
     expect(written((out) => out.u64(0x01020304, 0x05060708))).toBe('0807060504030201');
     expect(written((out) => out.milliseconds(1000))).toBe('e803000000000000');
     expect(written((out) => out.milliseconds(2 ** 53 - 1))).toBe('ffffffffffff1f00');
+    expect(written((out) => out.milliseconds(2 ** 63))).toBe('ffffffffffffff7f');
+    expect(written((out) => out.milliseconds(2 ** 63 - 1024))).toBe('00fcffffffffff7f');
     expect(written((out) => out.milliseconds(-2))).toBe('feffffffffffffff');
     expect(written((out) => out.double(-2.5))).toBe('00000000000004c0');
   });
