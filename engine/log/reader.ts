@@ -171,7 +171,7 @@ export class LogReader {
   private complete(open: OpenSegment, offset: number, size: number): void {
     const { window } = open;
     const at = window.at(offset, size, this.limitOf(open));
-    if (at < 0 || !isIntact(window.u8, window.u32, at, open.seed, offset)) throw this.damage(open, offset);
+    if (at < 0 || !isIntact(window.u32, at, open.seed, offset)) throw this.damage(open, offset);
     decodeRecord(window.u8, window.u32, at, this.record);
   }
 

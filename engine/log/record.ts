@@ -31,7 +31,7 @@
  * 61 62 63 00 00 00 00 00  "abc" and padding: 48 bytes in all
  * ```
  */
-import { crc32c } from './crc32c.ts';
+import { crc32cWords } from './crc32c.ts';
 import { type LogRecord, PAYLOAD_LIMIT } from './log.ts';
 
 export const RECORD_HEADER_BYTES = 40;
@@ -50,7 +50,6 @@ export function recordBytes(payloadBytes: number): number {
 
 /** Writes a record's header and checksum around a payload that already lies at at + RECORD_HEADER_BYTES, padding included. */
 export function sealRecord(
-  u8: Uint8Array,
   u32: Uint32Array,
   at: number,
   record: LogRecord,
@@ -68,7 +67,7 @@ export function sealRecord(
   u32[w + 7] = record.term / WORD;
   u32[w + 8] = watermark;
   u32[w + 9] = watermark / WORD;
-  u32[w] = crc32c(u8, at + 4, recordBytes(record.length) - 4, seed ^ (offset / 8));
+  u32[w] = crc32cWords(u32, at + 4, recordBytes(record.length) - 4, seed ^ (offset / 8));
 }
 
 /** Whether the header at `at` could be one: its record would be at most `room` bytes and belong at `offset`. Checks no checksum. */
@@ -88,9 +87,9 @@ export function isPlausible(u32: Uint32Array, at: number, room: number, offset: 
 }
 
 /** Whether the whole record at `at` carries its own checksum. */
-export function isIntact(u8: Uint8Array, u32: Uint32Array, at: number, seed: number, offset: number): boolean {
+export function isIntact(u32: Uint32Array, at: number, seed: number, offset: number): boolean {
   const size = recordBytes(u32[(at >>> 2) + 1]);
-  return u32[at >>> 2] === crc32c(u8, at + 4, size - 4, seed ^ (offset / 8));
+  return u32[at >>> 2] === crc32cWords(u32, at + 4, size - 4, seed ^ (offset / 8));
 }
 
 export function watermarkAt(u32: Uint32Array, at: number): number {

@@ -65,7 +65,7 @@ export class SegmentScanner {
     if (at < 0 || !isPlausible(window.u32, at, room, offset)) return false;
     const size = recordBytesAt(window.u32, at);
     at = window.at(offset, size, this.limit);
-    if (at < 0 || !isIntact(window.u8, window.u32, at, this.seed, offset)) return false;
+    if (at < 0 || !isIntact(window.u32, at, this.seed, offset)) return false;
     decodeRecord(window.u8, window.u32, at, into);
     this.offset += size;
     return true;
@@ -113,7 +113,7 @@ export class SegmentScanner {
       if (at < 0) return 0;
       if (!isPlausible(window.u32, at, limit - offset, offset) || watermarkAt(window.u32, at) <= above) continue;
       at = window.at(offset, recordBytesAt(window.u32, at), limit);
-      if (at >= 0 && isIntact(window.u8, window.u32, at, this.seed, offset)) return offset;
+      if (at >= 0 && isIntact(window.u32, at, this.seed, offset)) return offset;
     }
     return 0;
   }

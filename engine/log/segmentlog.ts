@@ -149,7 +149,7 @@ export class SegmentLog implements Log {
     record.type = type;
     record.length = length;
     const watermark = this.rotations.length === 0 ? this.active.synced : this.planHeaderBytes;
-    sealRecord(u8, u32, at, record, watermark, this.planSeed, this.planOffset);
+    sealRecord(u32, at, record, watermark, this.planSeed, this.planOffset);
     this.state.add(group, term, index, type);
     this.used += size;
     this.planOffset += size;

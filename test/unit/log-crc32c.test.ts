@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { crc32c } from '../../engine/log/crc32c.ts';
+import { crc32c, crc32cWords } from '../../engine/log/crc32c.ts';
 import { Random } from '../../engine/random.ts';
 
 /** One bit at a time, as the polynomial is defined. */
@@ -36,6 +36,20 @@ it('agrees with the definition for every length, start and continuation', () => 
       expect(crc32c(bytes, start, length, seed)).toBe(bitwise(part, seed));
       const cut = random.below(length + 1);
       expect(crc32c(bytes, start + cut, length - cut, crc32c(bytes, start, cut))).toBe(bitwise(part));
+    }
+  }
+});
+
+it('agrees with itself over words', () => {
+  const random = new Random(8);
+  const bytes = Uint8Array.from({ length: 400 }, () => random.below(256));
+  const words = new Uint32Array(bytes.buffer);
+  for (let start = 0; start < 40; start += 4) {
+    for (let length = 0; length <= 200; length += 4) {
+      const seed = random.next();
+      expect(crc32cWords(words, start, length, seed)).toBe(crc32c(bytes, start, length, seed));
+      // A seed may come as a signed number, out of bit operations.
+      expect(crc32cWords(words, start, length, seed | 0)).toBe(crc32c(bytes, start, length, seed));
     }
   }
 });

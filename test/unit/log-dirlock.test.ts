@@ -79,10 +79,10 @@ describe('the lock of a directory', () => {
   });
 
   it('goes to exactly one of many that find a dead holder', async () => {
-    for (let round = 0; round < 3; round++) {
-      const all = await Promise.all(Array.from({ length: 5 }, holder));
+    for (let round = 0; round < 2; round++) {
+      const all = await Promise.all(Array.from({ length: 4 }, holder));
       expect(all.filter(({ said }) => said.startsWith('held'))).toHaveLength(1);
-      expect(all.filter(({ said }) => said.startsWith('LOCKED'))).toHaveLength(4);
+      expect(all.filter(({ said }) => said.startsWith('LOCKED'))).toHaveLength(3);
       const gone = all.map(({ child }) =>
         child.exitCode !== null ? undefined : new Promise((resolve) => child.once('exit', resolve)),
       );
