@@ -1,7 +1,9 @@
 /**
  * Loads a snapshot into the shards, on the main thread, at start: the caller holds everything, and clients get -LOADING.
  * Works in slices and gives the event loop a turn between them; only a large value makes a slice longer than `SLICE_MS`.
- * The next chunks are read and decompressed meanwhile (read.ts), so it costs what making the keys costs.
+ * The next chunks are read and decompressed meanwhile (read.ts), so it costs what making the keys costs: 1.8 us of CPU
+ * time for a key of 16 bytes with a value of 100, 4.5 million of them in two shards (redis-server 7.0.15, with the
+ * same keys from an RDB file: 1.5 us).
  */
 import type { Call } from '../call.ts';
 import { ItemLoader } from '../rdb/decode.ts';

@@ -71,7 +71,7 @@ export class WriteState {
 }
 
 export class SnapshotWriter {
-  /** Called once when writing has failed, before `finish` or `abort` is called. */
+  /** Called when writing has failed before `finish`, which would tell of it too: what is still to come is for nothing. */
   onError: (error: SnapshotError) => void = () => {};
   /** Bytes of the chunks of this file handed over, and their keys. */
   bytesIn = 0;

@@ -145,6 +145,22 @@ describe('SnapshotWriter', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  it('fails by a mistake of ours in the thread, and the pool goes on', async () => {
+    const writer = new SnapshotWriter(pool, pending);
+    const chunk = chunkOf(new Random(9), 1000);
+    writer.start(targetAt(1));
+    give(writer, new Uint8Array(new SharedArrayBuffer(0)), 0);
+    give(writer, chunk.bytes, 1);
+    const error = await rejection(writer.finish());
+    expect(error).toMatchObject({ code: 'THREAD' });
+    expect(error.message).toContain('a chunk of 0 bytes');
+    expect(pending[0]).toBe(0);
+    writer.start(targetAt(1));
+    give(writer, chunk.bytes, 1);
+    expect(await writer.finish()).toMatchObject({ chunks: 1 });
+    expect(readdirSync(directory)).toHaveLength(1);
+  });
+
   it('stores a value of 300 MiB, without holding it twice', async () => {
     const bytes = new Uint8Array(new SharedArrayBuffer(300 * MIB));
     for (let at = 0; at < bytes.length; at += 4096) bytes[at] = at >>> 12;
@@ -161,7 +177,7 @@ describe('SnapshotWriter', () => {
     expect(Buffer.compare(chunk!.bytes, bytes)).toBe(0);
     expect(await reader.next()).toBeUndefined();
     await reader.close();
-  });
+  }, 60_000);
 });
 
 describe('a full disk', () => {
