@@ -16,15 +16,13 @@
  * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
 import { compactStep } from '../engine/alloc.ts';
-import { type Arena, COUNTER_NEXT_EXPIRY, type Offset } from '../engine/arena.ts';
+import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import {
   arityFits,
   BLOCKING,
   type CommandRow,
   CommandTable,
-  DENYOOM,
-  LOADING,
   NO_AUTH,
   SCOPE_ALL,
   SCOPE_KEYS,
@@ -35,23 +33,23 @@ import {
 import { engineRows } from '../engine/commands/index.ts';
 import { ERR, wrongArity } from '../engine/errors.ts';
 import type { Eviction } from '../engine/eviction.ts';
-import { execute } from '../engine/execute.ts';
-import { databaseOf, expireDue } from '../engine/keyspace.ts';
+import { expireDue } from '../engine/keyspace.ts';
 import { SEVERAL_SHARDS } from '../engine/link.ts';
 import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { Random } from '../engine/random.ts';
-import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 import { Reply } from '../engine/reply.ts';
 import type { Shards } from '../engine/shards.ts';
 import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
 import { Fences, SERVER } from './fences.ts';
+import { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
 import type { WorkerPool } from './workers.ts';
+import { Writes } from './writes.ts';
 
 export const DISPATCH_MODES = ['auto', 'inline', 'ring'] as const;
 export type DispatchMode = (typeof DISPATCH_MODES)[number];
@@ -80,7 +78,6 @@ export class Dispatcher implements Executor {
   private readonly shards: Shards;
   private readonly workers: WorkerPool;
   private readonly locks: LockSet;
-  private readonly evictor: Eviction;
   private readonly watch: CommandWatch;
   private readonly mode: DispatchMode;
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
@@ -106,14 +103,10 @@ export class Dispatcher implements Executor {
   private lastName = 0;
   /** Commands that workers ran. */
   ranOnWorkers = 0;
-  /** Where accepted writes go; undefined while none is kept. */
-  log: LogFront | undefined = undefined;
+  readonly refusals = new Refusals();
+  readonly writes: Writes;
   /** Set by `defer` while the command runs. */
   private isDeferred = false;
-  /** Whether commands may be refused for what the server cannot do now: `refusal` tells which. */
-  private isRestricted = false;
-  private loadingText = '';
-  private writesText = '';
 
   constructor(
     call: Call,
@@ -129,7 +122,6 @@ export class Dispatcher implements Executor {
     this.stats = stats;
     this.shards = call.shards;
     this.workers = workers;
-    this.evictor = evictor;
     this.watch = watch;
     this.mode = mode;
     this.locks = new LockSet(this.shards, MAIN_THREAD);
@@ -140,10 +132,7 @@ export class Dispatcher implements Executor {
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
     const waiting = WRITE | BLOCKING;
     this.waits = Uint8Array.from(table.rows, (row) => ((row.flags & waiting) === waiting ? 1 : 0));
-    evictor.guard = {
-      mayEnter: (shard) => this.queued[shard] === 0,
-      evicting: (a, record) => this.evicting(a, record),
-    };
+    this.writes = new Writes(call, evictor, this.queued);
     for (const row of table.rows) if (HEAVY.has(row.name)) stats.costUs[row.id] = HEAVY_US;
     workers.onReplies = () => this.takeReplies();
     stats.onLongRun = (id, calls, excessUs) => {
@@ -167,14 +156,14 @@ export class Dispatcher implements Executor {
     const id = row.id;
     if (!arityFits(row, call.argc)) return this.reject(id, wrongArity(row.name));
     if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
-    if (this.isRestricted) {
-      const text = this.refusal(row);
+    if (this.refusals.any) {
+      const text = this.refusals.of(row);
       if (text !== '') return this.reject(id, text);
     }
     const clients = session.clients;
     if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) return STALLED;
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
-    if (this.log !== undefined && !this.log.isOpen && (row.flags & WRITE) !== 0) return this.stall(session);
+    if (this.writes.mustWait(row)) return this.stall(session);
     call.begin(row);
     if (row.scope === SCOPE_NONE) {
       // What the server tells or is told (INFO, CONFIG SET) comes after what its connection has asked before.
@@ -191,23 +180,17 @@ export class Dispatcher implements Executor {
     return this.executeMany(session, row, id);
   }
 
-  /** While the data set is loaded, commands that need it get this error; '' for none. */
-  refuseForLoading(text: string): void {
-    this.loadingText = text;
-    this.isRestricted = this.loadingText !== '' || this.writesText !== '';
-  }
-
   /** Everything is loaded; no command gets a time before `lastMs`. */
   finishLoading(lastMs: number): void {
     this.clients?.scheduler.advanceTo(lastMs);
     this.call.random.reseed(this.seeds.next());
     this.locks.releaseAll();
-    this.refuseForLoading('');
+    this.refusals.setLoading('');
   }
 
   /** From now on writes go into `log`; undefined: nowhere. */
   keepLog(log: LogFront | undefined): void {
-    this.log = log;
+    this.writes.log = log;
     const scheduler = this.clients?.scheduler;
     if (scheduler === undefined) return;
     scheduler.gate = log;
@@ -220,55 +203,23 @@ export class Dispatcher implements Executor {
     return this.call.nowMs;
   }
 
-  /** While writes cannot be made durable they get this error; '' for none. */
-  refuseWrites(text: string): void {
-    this.writesText = text;
-    this.isRestricted = this.loadingText !== '' || this.writesText !== '';
+  /** The log that is kept, if any. */
+  get log(): LogFront | undefined {
+    return this.writes.log;
   }
 
-  private refusal(row: CommandRow): string {
-    if (this.loadingText !== '' && (row.flags & LOADING) === 0) return this.loadingText;
-    // As in Redis PING tells of it too.
-    if (this.writesText !== '' && ((row.flags & WRITE) !== 0 || row.name === 'ping')) return this.writesText;
-    return '';
-  }
-
-  /** Runs a command here, and logs it if it changed anything. */
-  private perform(row: CommandRow): void {
-    const { call, log } = this;
-    if (log === undefined || (row.flags & WRITE) === 0) {
-      execute(call, row, this.evictor);
-      return;
-    }
-    const position = call.random.position;
-    execute(call, row, this.evictor);
-    if (call.dirty > 0) log.append(call, call.random.position === position ? 0 : position);
-  }
-
-  /**
-   * Hands the command in `call` to a worker, and logs it if it is a write: what a worker runs is logged as it is accepted,
-   * whether it changes anything or not.
-   */
+  /** Hands the command in `call` to a worker, if it has room. */
   private handOver(session: Session, row: CommandRow, id: number, worker: number, shard: number): Outcome {
-    const { call, log } = this;
-    const logs = log !== undefined && (row.flags & WRITE) !== 0;
-    // With a log workers do not evict: what goes must be logged before the write that it makes room for.
-    if (logs && !this.evictor.makeRoom(call) && (row.flags & DENYOOM) !== 0) {
+    const { call, writes } = this;
+    if (!writes.makeRoom(row)) {
       call.reply.error(ERR.OOM);
       this.stats.error(id, call.reply.lastError, true);
       return DONE;
     }
     const seed = this.seeds.next();
     if (!this.workers.send(worker, call, id, shard, session, seed)) return this.stall(session);
-    if (logs) log.append(call, seed);
+    writes.handedOver(row, seed);
     return QUEUED;
-  }
-
-  /** Memory has run out, and this key goes: logged before the write that it makes room for. */
-  private evicting(a: Arena, record: Offset): void {
-    if (this.log === undefined) return;
-    const db = databaseOf(a, recordKeyspace(a, record));
-    this.log.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
   }
 
   /** A command about shards that only this thread knows (MEMORY, DEBUG). It sees what its own connection did before. */
@@ -358,7 +309,7 @@ export class Dispatcher implements Executor {
     if (runs) {
       this.takeMarked();
       call.retried = waiter !== undefined;
-      this.perform(row);
+      this.writes.perform(row);
       this.unfence(session.id);
       if (call.blockMs >= 0) {
         if (waiter === undefined) blocking.add(session, call, row);
@@ -504,7 +455,7 @@ export class Dispatcher implements Executor {
     const mark = reply.length;
     this.lastName = call.off[0];
     this.stats.starting(id, call.argc);
-    this.perform(row);
+    this.writes.perform(row);
     const elapsedUs = this.stats.finished(id, call.argc, reply.length - mark);
     if (elapsedUs > HAND_OVER_US) this.clients?.scheduler.lookSoon();
     if (elapsedUs >= this.watch.thresholdUs) this.watch.slow(call, row, elapsedUs);
@@ -522,9 +473,9 @@ export class Dispatcher implements Executor {
 
   endTick(): void {
     this.locks.releaseAll();
-    this.log?.seal();
+    this.writes.log?.seal();
     this.workers.ring();
-    if (this.loadingText === '') this.workers.publishTime(this.call.nowMs);
+    if (!this.refusals.isLoading) this.workers.publishTime(this.call.nowMs);
   }
 
   /** Hands the replies that workers have sent to their sessions. */
@@ -559,12 +510,12 @@ export class Dispatcher implements Executor {
       }
       credit = REPLIES_PER_LOOK;
     }
-    this.log?.advance();
+    this.writes.log?.advance();
     clients.scheduler.releaseHeld();
     this.runExclusive();
     this.resumeStalled();
     const nowMs = clients.scheduler.settledTime();
-    if (nowMs !== undefined && this.loadingText === '') this.workers.publishTime(nowMs);
+    if (nowMs !== undefined && !this.refusals.isLoading) this.workers.publishTime(nowMs);
     clients.flush();
   }
 

@@ -123,7 +123,7 @@ export class Persistence {
     const { config, dispatcher } = this;
     const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () => dispatcher.lockAll());
     this.loading = recovery.loading;
-    dispatcher.refuseForLoading(LOADING_TEXT);
+    dispatcher.refusals.setLoading(LOADING_TEXT);
     this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'));
     if (config.get('appendonly') || this.hasLog()) {
       const writer = this.makeWriter(this.loaded.index, false);
@@ -213,9 +213,9 @@ export class Persistence {
     const { config } = this;
     const isSaving = config.get('save').length > 0 && config.get('stop-writes-on-bgsave-error');
     if (this.logTrouble !== '') {
-      this.dispatcher.refuseWrites(`MISCONF Errors writing to the AOF file: ${this.logTrouble}`);
+      this.dispatcher.refusals.setWrites(`MISCONF Errors writing to the AOF file: ${this.logTrouble}`);
     } else {
-      this.dispatcher.refuseWrites(isSaving && !this.saves.ok ? SNAPSHOT_FAILED_TEXT : '');
+      this.dispatcher.refusals.setWrites(isSaving && !this.saves.ok ? SNAPSHOT_FAILED_TEXT : '');
     }
   }
 

@@ -1,0 +1,68 @@
+/**
+ * Writes on their way into the log. Main thread; the dispatcher asks.
+ *
+ * What runs here is logged after it ran, if it changed anything; what a worker will run, as it is handed over, whether it
+ * changes anything or not. Keys that are evicted go into the log before the write that they make room for.
+ */
+import type { Arena, Offset } from '../engine/arena.ts';
+import type { Call } from '../engine/call.ts';
+import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
+import type { Eviction } from '../engine/eviction.ts';
+import { execute } from '../engine/execute.ts';
+import { databaseOf } from '../engine/keyspace.ts';
+import type { LogFront } from '../engine/log/front.ts';
+import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
+
+export class Writes {
+  /** Where accepted writes go; undefined while none is kept. */
+  log: LogFront | undefined = undefined;
+  private readonly call: Call;
+  private readonly evictor: Eviction;
+
+  /** `queued`: by shard, how many commands workers have; keys of such a shard are not evicted, since those come before. */
+  constructor(call: Call, evictor: Eviction, queued: Int32Array) {
+    this.call = call;
+    this.evictor = evictor;
+    evictor.guard = {
+      mayEnter: (shard) => queued[shard] === 0,
+      evicting: (a, record) => this.evicting(a, record),
+    };
+  }
+
+  /** Whether the row's command has to wait for room in the log. */
+  mustWait(row: CommandRow): boolean {
+    return this.log !== undefined && !this.log.isOpen && (row.flags & WRITE) !== 0;
+  }
+
+  /** Runs a command here, with its shards' locks held. */
+  perform(row: CommandRow): void {
+    const { call, log } = this;
+    if (log === undefined || (row.flags & WRITE) === 0) {
+      execute(call, row, this.evictor);
+      return;
+    }
+    const position = call.random.position;
+    execute(call, row, this.evictor);
+    if (call.dirty > 0) log.append(call, call.random.position === position ? 0 : position);
+  }
+
+  /**
+   * Before a command goes to a worker: makes room in memory, since with a log workers do not evict. False when there is none
+   * and the command needs it.
+   */
+  makeRoom(row: CommandRow): boolean {
+    if (this.log === undefined || (row.flags & WRITE) === 0) return true;
+    return this.evictor.makeRoom(this.call) || (row.flags & DENYOOM) === 0;
+  }
+
+  /** A command has gone to a worker, to run with this seed. */
+  handedOver(row: CommandRow, seed: number): void {
+    if (this.log !== undefined && (row.flags & WRITE) !== 0) this.log.append(this.call, seed);
+  }
+
+  private evicting(a: Arena, record: Offset): void {
+    if (this.log === undefined) return;
+    const db = databaseOf(a, recordKeyspace(a, record));
+    this.log.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
+  }
+}
