@@ -81,6 +81,7 @@ export function makeStream(c: Call, key: NewKey, type: number, input: RdbInput, 
     deleteRecord(a, record);
     throw error;
   } finally {
+    listpack.close();
     blob.release();
     if (text.length > KEPT_TEXT_BYTES) text = new Uint8Array(FIRST_TEXT_BYTES);
   }

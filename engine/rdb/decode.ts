@@ -13,6 +13,7 @@
 import { lfuClock, lruClock } from '../access.ts';
 import { type Offset, WORD_DATABASES } from '../arena.ts';
 import type { Call } from '../call.ts';
+import { hashKey, keySlot } from '../hash.ts';
 import { tableOf } from '../keyspace.ts';
 import { tableFind } from '../table.ts';
 import { NewKey } from './decode-key.ts';
@@ -119,6 +120,7 @@ export class ItemLoader {
     }
     if (opcode >= RDB_OPCODE_FUNCTION_2) this.other(c, input, opcode);
     else this.pair(c, input, opcode);
+    if (this.isEnded || input.at === input.end) this.decoder.release();
   }
 
   /** A time before 1970 is long past; -1 is how Redis says that there is none. */
@@ -136,7 +138,7 @@ export class ItemLoader {
       report.expired++;
       return;
     }
-    c.hashKeyAt(name.buf, name.at, name.length);
+    hashName(c, input, name);
     const t = tableOf(c.arena, c.db);
     if (t !== 0 && tableFind(c.arena, t, c.hash, name.buf, name.at, name.length) !== 0) {
       throw input.error('DUPLICATE_KEY', `the key ${name.shown()} is there already, in database ${c.db}`);
@@ -217,6 +219,14 @@ export class ItemLoader {
     }
     this.report.skippedModuleData++;
   }
+}
+
+/** `c.hashKeyAt`, in one pass where the name lies in the input. */
+function hashName(c: Call, input: RdbInput, name: RdbString): void {
+  if (name.buf !== input.u8) return c.hashKeyAt(name.buf, name.at, name.length);
+  const { shards } = c;
+  c.hash = hashKey(shards.seed0, shards.seed1, input.view, name.at, name.length);
+  c.arena = shards.arenas[shards.ofSlot[keySlot]];
 }
 
 const ignored = new Uint32Array(2);

@@ -25,6 +25,9 @@ const BACK_3 = 16383;
 const BACK_4 = 2097151;
 const BACK_5 = 268435455;
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+const NO_INPUT = new RdbInput(NO_BYTES);
+
 export class Listpack implements Elements {
   count = 0;
   /** The element read last: an integer in two signed halves, or a string of `length` bytes at `start` of the blob's bytes. */
@@ -33,12 +36,12 @@ export class Listpack implements Elements {
   low = 0;
   start = 0;
   length = 0;
-  private buf: Uint8Array = new Uint8Array(0);
+  private buf = NO_BYTES;
   private first = 0;
   private at = 0;
   /** Where the end mark lies. */
   private end = 0;
-  private input = new RdbInput(this.buf);
+  private input = NO_INPUT;
 
   /** Begins with the listpack in `blob`, which was read from `input`. */
   open(input: RdbInput, blob: RdbString): void {
@@ -152,6 +155,12 @@ export class Listpack implements Elements {
       rest >>>= 7;
     }
     return buf[at] === rest;
+  }
+
+  /** Lets go of the bytes. */
+  close(): void {
+    this.buf = NO_BYTES;
+    this.input = NO_INPUT;
   }
 
   fail(what: string): never {
