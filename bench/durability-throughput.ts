@@ -1,0 +1,83 @@
+/**
+ * SET with a log, beside redis-server with the same setting: `appendfsync everysec` and `always`, one request at a time and
+ * sixteen. Every round starts both servers anew.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type BenchmarkResult,
+  benchmark,
+  benchmarkWords,
+  inTurn,
+  LOG_OPTIONS,
+  type Plan,
+  progress,
+  type Side,
+  specOf,
+  withBoth,
+} from './durability-servers.ts';
+import type { Server, ServerSpec } from './proc.ts';
+
+export type Policy = 'everysec' | 'always';
+export const PIPELINES = [1, 16];
+
+/** Requests of a run, so that it takes some seconds: several of the log's syncs fall into it. */
+const REQUESTS: Record<Policy, Record<number, number>> = {
+  everysec: { 1: 400_000, 16: 5_000_000 },
+  always: { 1: 50_000, 16: 500_000 },
+};
+const WARM_UP_REQUESTS = 200_000;
+const QUICK = 0.1;
+/** Longer than the second after which everything is written and synced: the CPU for that belongs to the run. */
+const SETTLE_MS = 1200;
+
+export interface LogSample extends BenchmarkResult {
+  /** Of all threads, up to the last sync. */
+  cpuUs: number;
+}
+
+export interface LogPair {
+  policy: Policy;
+  pipeline: number;
+  round: number;
+  ours: LogSample;
+  theirs: LogSample;
+}
+
+export function logSpec(side: Side, policy: Policy): ServerSpec {
+  return specOf(side, `${LOG_OPTIONS} --appendfsync ${policy}`);
+}
+
+export function requestsOf(plan: Plan, policy: Policy, pipeline: number): number {
+  return REQUESTS[policy][pipeline] * (plan.quick ? QUICK : 1);
+}
+
+/** The load as it is told. */
+export function loadCommand(plan: Plan): string {
+  return benchmarkWords(plan.firstPort, 'set', 16, requestsOf(plan, 'everysec', 16)).join(' ');
+}
+
+async function measure(server: Server, pipeline: number, requests: number): Promise<LogSample> {
+  const cpuBefore = server.cpuSeconds();
+  const result = await benchmark(server, 'set', pipeline, requests);
+  await sleep(SETTLE_MS);
+  return { ...result, cpuUs: ((server.cpuSeconds() - cpuBefore) * 1e6) / requests };
+}
+
+export async function measureThroughput(plan: Plan, policy: Policy): Promise<LogPair[]> {
+  const specs = { ours: logSpec('ours', policy), theirs: logSpec('theirs', policy) };
+  const pairs: LogPair[] = [];
+  for (let round = 0; round < plan.rounds; round++) {
+    await withBoth(specs, plan.firstPort, async (servers) => {
+      progress(`round ${round + 1} of ${plan.rounds}: warming up, appendfsync ${policy}`);
+      const warmUp = Math.min(WARM_UP_REQUESTS, requestsOf(plan, policy, 16));
+      await inTurn(servers, round, (server) => benchmark(server, 'set', 16, warmUp));
+      for (const pipeline of PIPELINES) {
+        progress(`round ${round + 1} of ${plan.rounds}: SET -P ${pipeline}, appendfsync ${policy}`);
+        const requests = requestsOf(plan, policy, pipeline);
+        const pair = await inTurn(servers, round, (server) => measure(server, pipeline, requests));
+        pairs.push({ policy, pipeline, round, ...pair });
+      }
+    });
+  }
+  return pairs;
+}
