@@ -73,7 +73,7 @@ describe('RESTORE of broken payloads', () => {
         expect(restore(payload.subarray(0, length))).toMatch(/^-ERR DUMP/);
       }
     }
-  });
+  }, 60_000);
 
   it('has bytes changed', () => {
     const random = new Random(61);
@@ -107,6 +107,11 @@ describe('RESTORE of broken payloads', () => {
     expect(engine.run('get', 'k')).toBe('$9\r\nsome text\r\n');
     expect(engine.run('pexpiretime', 'k')).toBe(':-1\r\n');
     engine.verify();
+    engine.run('set', 'k', 'some text');
+    const blocks = verifyAlloc(arena);
+    for (const body of bodies()) restore(sealed(body), 'replace');
+    restore(sealed(bodies()[0]), 'replace');
+    expect(verifyAlloc(arena)).toBe(blocks);
   });
 });
 
@@ -121,6 +126,23 @@ describe('RESTORE', () => {
     expect(engine.run('lrange', 'k', '0', '-1')).toBe('*2\r\n$1\r\na\r\n$1\r\nb\r\n');
     expect(engine.run('dbsize')).toBe(':1\r\n');
     engine.verify();
+  });
+
+  it('takes packed values whose length needs five bytes', () => {
+    const engine = new TestEngine({ shards: 1, arenaBytes: 16 * MIB });
+    engine.settings.set('zset-max-listpack-entries', 5000);
+    engine.settings.set('hash-max-listpack-entries', 5000);
+    const numbers = Array.from({ length: 2000 }, (_, i) => i);
+    engine.run('zadd', 'z', ...numbers.flatMap((i) => [i * 1.234567891, `m${i}`]));
+    engine.run('hset', 'h', ...numbers.flatMap((i) => [`f${i}`, `${i} value`]));
+    for (const key of ['z', 'h']) {
+      const payload = payloadOf(engine.run('dump', key));
+      expect(payload[1]).toBe(0x80);
+      expect(engine.run('restore', `copy ${key}`, '0', payload)).toBe('+OK\r\n');
+      expect(engine.run('object', 'encoding', `copy ${key}`)).toBe('$8\r\nlistpack\r\n');
+    }
+    expect(engine.run('zrange', 'copy z', 0, -1, 'withscores')).toBe(engine.run('zrange', 'z', 0, -1, 'withscores'));
+    expect(engine.run('hgetall', 'copy h')).toBe(engine.run('hgetall', 'h'));
   });
 
   it('deletes the old value and makes no new one when the time has passed', () => {

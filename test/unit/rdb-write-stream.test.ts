@@ -86,7 +86,9 @@ describe('deleted entries in a payload', () => {
     engine.run('xtrim', 's', 'minid', '8-0');
     expect(nodesOf(engine).map((node) => node.slice(0, 2))).toEqual([[0, 3]]);
     expect(xinfo(copyOf(engine))).toContain('last-generated-id\r\n$3\r\n9-1');
-    engine.run('xsetid', 's', '4-1');
-    expect(xinfo(copyOf(engine))).toContain('last-generated-id\r\n$3\r\n4-1');
+    for (const id of ['4-1', '0-0']) {
+      expect(engine.run('xsetid', 's', id)).toBe('+OK\r\n');
+      expect(xinfo(copyOf(engine))).toContain(`last-generated-id\r\n$3\r\n${id}`);
+    }
   });
 });
