@@ -177,9 +177,7 @@ export class LogState {
     }
     for (const { last } of this.segments) {
       const highest = last.get(state.group);
-      if (highest === undefined || highest < index) continue;
-      if (index <= state.firstIndex) last.delete(state.group);
-      else last.set(state.group, index - 1);
+      if (highest !== undefined && highest >= index) last.set(state.group, index - 1);
     }
   }
 

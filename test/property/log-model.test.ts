@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Log } from '../../engine/log/log.ts';
 import { MemoryLog } from '../../engine/log/memorylog.ts';
-import { Random } from '../../engine/random.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const DIR = '/log';
 const GROUPS = 3;
@@ -76,7 +76,7 @@ it('is the log in memory, over any calls', () => {
   fc.assert(
     fc.property(fc.array(action, { minLength: 60, maxLength: 300, size: 'max' }), fc.nat(), (actions, seed) => {
       const options = { segmentBytes: 4096 + 8192 * (1 + (seed % 3)), reserveBytes: 1024 * (seed % 9) };
-      const sim = new SimDisk(new Random(seed));
+      const sim = new SimDisk(seeded(seed));
       let { log } = reopen(sim, DIR, options);
       const memory = new MemoryLog();
       const restarting = new Set<number>();

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { LogError } from '../../engine/log/errors.ts';
 import { realDisk } from '../../engine/log/realdisk.ts';
 import { openLog } from '../../engine/log/recover.ts';
-import { Random } from '../../engine/random.ts';
 import { payloads, put, reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const OPTIONS = { segmentBytes: 256 * 1024, reserveBytes: 64 * 1024 };
 let root: string;
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 it('works on real files: appends, rotations, replacements, drops, re-opens', () => {
-  const random = new Random(3);
+  const random = seeded(3);
   const directory = join(root, 'data', 'log');
   let { log } = reopen(realDisk, directory, OPTIONS);
   const expected = [''];

@@ -1,8 +1,8 @@
 import { LogError } from '../../engine/log/errors.ts';
 import { openLog } from '../../engine/log/recover.ts';
-import { Random } from '../../engine/random.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { type Found, put, readAll, reopen } from './log.ts';
+import { seeded } from './seeded.ts';
 
 /** A log of one segment of about `bytes`, for damaging it: what the file holds, and every payload in it. */
 export interface Specimen {
@@ -20,7 +20,7 @@ const DIRECTORY = '/log';
 const OPTIONS = { segmentBytes: 96 * 1024, reserveBytes: 4096 };
 
 export function makeSpecimen(bytes: number, isClosed: boolean): Specimen {
-  const random = new Random(bytes);
+  const random = seeded(bytes);
   const disk = new SimDisk(random);
   const { log } = reopen(disk, DIRECTORY, OPTIONS);
   const payloads: string[] = [];
@@ -50,7 +50,7 @@ export function makeSpecimen(bytes: number, isClosed: boolean): Specimen {
 
 /** What is read of a log whose only segment has these bytes; undefined when that is refused with a LogError CORRUPT or VERSION. */
 export function openDamaged(specimen: Specimen, bytes: Uint8Array): Omit<Found, 'log'> | undefined {
-  const disk = new SimDisk(new Random(1));
+  const disk = new SimDisk(seeded(1));
   disk.place(specimen.path, bytes);
   const scan = openLog(disk, DIRECTORY, OPTIONS);
   try {

@@ -1,7 +1,7 @@
 import { LogError } from '../../engine/log/errors.ts';
-import { Random } from '../../engine/random.ts';
 import { type Fault, type Loss, SimDisk } from '../sim/simdisk.ts';
 import { LogWorkload, untilPowerLoss } from './logworkload.ts';
+import { seeded } from './seeded.ts';
 
 /** Rounds of faults on a simulated disk, as many as the caller wants; an error names the seed and the step. */
 
@@ -20,7 +20,7 @@ export function powerLossRound(seed: number): number {
 }
 
 function crashAt(seed: number, step: number): boolean {
-  const random = new Random(Math.imul(seed, 31) + step);
+  const random = seeded(Math.imul(seed, 1009) + step);
   const disk = new SimDisk(random);
   const workload = new LogWorkload(disk, seed);
   disk.failAt(step, 'crash');
@@ -63,7 +63,7 @@ export function faultRound(seed: number): number {
 
 /** -1 when the work was over before the step. */
 function failAt(seed: number, step: number, fault: Fault): number {
-  const random = new Random(Math.imul(seed, 37) + step);
+  const random = seeded(Math.imul(seed, 1013) + step);
   const disk = new SimDisk(random);
   const workload = new LogWorkload(disk, seed);
   // A short write may be followed by one that fails.

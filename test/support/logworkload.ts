@@ -1,8 +1,9 @@
 import { LogError } from '../../engine/log/errors.ts';
 import type { SegmentLog } from '../../engine/log/segmentlog.ts';
-import { Random } from '../../engine/random.ts';
+import type { Random } from '../../engine/random.ts';
 import { PowerLoss, type SimDisk } from '../sim/simdisk.ts';
 import { reopen } from './log.ts';
+import { seeded } from './seeded.ts';
 
 /**
  * Random work on a log with several groups: appends of all sizes, replacements, gaps, drops, rotations, re-opens. Beside
@@ -42,7 +43,7 @@ export class LogWorkload {
 
   constructor(disk: SimDisk, seed: number) {
     this.disk = disk;
-    this.random = new Random(seed);
+    this.random = seeded(seed);
     this.groupCount = 1 + this.random.below(3);
   }
 

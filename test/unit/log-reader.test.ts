@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LogReader } from '../../engine/log/reader.ts';
-import { Random } from '../../engine/random.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { put, reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const DIR = '/log';
 const SMALL = { segmentBytes: 16 * 1024, reserveBytes: 4096 };
@@ -20,7 +20,7 @@ function read(reader: LogReader, group: number, from: number, to: number): strin
 
 describe('a reader beside the log', () => {
   it('follows over segments, groups and replacements', () => {
-    const random = new Random(5);
+    const random = seeded(5);
     const disk = new SimDisk(random);
     const { log } = reopen(disk, DIR, SMALL);
     const reader = new LogReader(disk, DIR);
@@ -56,7 +56,7 @@ describe('a reader beside the log', () => {
   });
 
   it('stops when it is told to, and reads nothing beyond the end it was given', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);
     const reader = new LogReader(disk, DIR);
     for (let i = 1; i <= 10; i++) put(log, i, `entry ${i}`);
@@ -74,7 +74,7 @@ describe('a reader beside the log', () => {
   });
 
   it('says which entries were dropped, and goes on with the others', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);
     const reader = new LogReader(disk, DIR);
     for (let i = 1; i <= 100; i++) put(log, i, `${i}${'.'.repeat(1000)}`);
@@ -104,7 +104,7 @@ describe('a reader beside the log', () => {
   });
 
   it('never hands out a damaged entry', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);
     for (let i = 1; i <= 5; i++) put(log, i, `entry ${i}`);
     log.sync();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { LogError } from '../../engine/log/errors.ts';
 import { applyRepair, planRepair } from '../../engine/log/repair.ts';
-import { Random } from '../../engine/random.ts';
 import { PowerLoss, SimDisk } from '../sim/simdisk.ts';
 import { put, reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const DIR = '/log';
 const SMALL = { segmentBytes: 8 * 1024, reserveBytes: 4096 };
@@ -14,7 +14,7 @@ function path(segment: number): string {
 
 /** Thirty entries of 1,000 bytes, four to a segment; closed. */
 function filled(): SimDisk {
-  const disk = new SimDisk(new Random(1));
+  const disk = new SimDisk(seeded(1));
   const { log } = reopen(disk, DIR, SMALL);
   for (let i = 1; i <= 30; i++) {
     put(log, i, String(i).padStart(900, '.'));

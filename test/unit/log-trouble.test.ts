@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LogError } from '../../engine/log/errors.ts';
-import { Random } from '../../engine/random.ts';
 import { type Fault, SimDisk } from '../sim/simdisk.ts';
 import { put, reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const DIR = '/log';
 const OPTIONS = { segmentBytes: 64 * 1024, reserveBytes: 16 * 1024 };
@@ -19,7 +19,7 @@ function thrown(call: () => void): LogError {
 
 describe('trouble with the disk', () => {
   it('a full disk shows while there is still room for what comes', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, OPTIONS);
     disk.capacityBytes = 80 * 1024;
     let index = 0;
@@ -62,7 +62,7 @@ describe('trouble with the disk', () => {
       ['EROFS', 'READ_ONLY'],
       ['ENOSPC', 'NO_SPACE'],
     ] as [Fault, string][]) {
-      const disk = new SimDisk(new Random(1));
+      const disk = new SimDisk(seeded(1));
       const { log } = reopen(disk, DIR, OPTIONS);
       put(log, 1, 'one');
       log.sync();
@@ -79,7 +79,7 @@ describe('trouble with the disk', () => {
   });
 
   it('a short write goes on until all is written', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, OPTIONS);
     put(log, 1, 'x'.repeat(5000));
     disk.failAt(disk.steps + 1, 'short', 3);
@@ -90,7 +90,7 @@ describe('trouble with the disk', () => {
   });
 
   it('a failed sync is the end', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, OPTIONS);
     put(log, 1, 'one');
     log.sync();
@@ -112,7 +112,7 @@ describe('trouble with the disk', () => {
   });
 
   it('a slow call only takes its time', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, OPTIONS);
     put(log, 1, 'one');
     disk.slowMs = 30;
@@ -125,7 +125,7 @@ describe('trouble with the disk', () => {
 
 describe('mistakes of the caller', () => {
   it('are refused before anything is changed', () => {
-    const { log } = reopen(new SimDisk(new Random(1)), DIR, OPTIONS);
+    const { log } = reopen(new SimDisk(seeded(1)), DIR, OPTIONS);
     put(log, 5, 'the first may have any index');
     expect(() => put(log, 7, 'a gap')).toThrow('cannot follow');
     expect(() => put(log, 0, 'no index')).toThrow('not an index');
@@ -142,7 +142,7 @@ describe('mistakes of the caller', () => {
 });
 
 it('keeps two writers of the same memory apart: bytes may change after append', () => {
-  const disk = new SimDisk(new Random(1));
+  const disk = new SimDisk(seeded(1));
   const { log } = reopen(disk, DIR, OPTIONS);
   const bytes = Buffer.alloc(500, 'a');
   log.append(0, 1, 1, bytes, 100, 200);
@@ -153,7 +153,7 @@ it('keeps two writers of the same memory apart: bytes may change after append', 
 });
 
 it('gives a record larger than a segment a segment of its own', () => {
-  const disk = new SimDisk(new Random(1));
+  const disk = new SimDisk(seeded(1));
   const { log } = reopen(disk, DIR, OPTIONS);
   const sizes = [10, 300_000, 20, 70_000, 70_000];
   sizes.forEach((size, i) => {

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../engine/random.ts';
-import { SimDisk } from '../sim/simdisk.ts';
+import { emptyRecord, RECORD_HEADER_BYTES, sealRecord, TYPE_ENTRY, TYPE_RESTART } from '../../engine/log/record.ts';
+import { encodeHeader, segmentPath, segmentSeed } from '../../engine/log/segment.ts';
+import { PowerLoss, SimDisk } from '../sim/simdisk.ts';
 import { payloads, put, reopen } from '../support/log.ts';
+import { seeded } from '../support/seeded.ts';
 
 const DIR = '/log';
 const SMALL = { segmentBytes: 16 * 1024, reserveBytes: 4096 };
 
 describe('a log on a simulated disk', () => {
   it('begins empty, and finds again what was synced', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const first = reopen(disk, DIR, SMALL);
     expect(first.records).toEqual([]);
     expect(first.log.lastIndex(0)).toBe(0);
@@ -33,7 +35,7 @@ describe('a log on a simulated disk', () => {
   });
 
   it('rotates, and drops whole segments', () => {
-    const disk = new SimDisk(new Random(1));
+    const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);
     for (let i = 1; i <= 100; i++) {
       put(log, i, String(i).padStart(1000, '.'));
@@ -53,4 +55,85 @@ describe('a log on a simulated disk', () => {
     expect(again.log.lastIndex(0)).toBe(100);
     expect(payloads(again.log, 0, firstIndex, 101)[0].endsWith(String(firstIndex))).toBe(true);
   });
+});
+
+describe('what recovery and dropping rely on is durable first', () => {
+  it('what a killed process had only written, before the segment is sealed behind it', () => {
+    let interrupted = 0;
+    for (let seed = 1; seed <= 400; seed++) {
+      const disk = new SimDisk(seeded(seed));
+      const { log } = reopen(disk, DIR, SMALL);
+      for (let i = 1; i <= 3; i++) put(log, i, 'x'.repeat(700));
+      log.sync();
+      for (let i = 4; i <= 8; i++) put(log, i, 'y'.repeat(700));
+      log.flush();
+      disk.crash('nothing');
+      disk.failAt(disk.steps + 6 + (seed % 12), 'crash');
+      let isSeen = false;
+      try {
+        isSeen = reopen(disk, DIR, SMALL).log.lastIndex(0) === 8;
+      } catch (error) {
+        if (!(error instanceof PowerLoss)) throw error;
+        interrupted++;
+      }
+      disk.crash('torn');
+      const found = reopen(disk, DIR, SMALL).records;
+      expect(found.length).toBeGreaterThanOrEqual(isSeen ? 8 : 3);
+    }
+    expect(interrupted).toBeGreaterThan(100);
+  });
+
+  it('the absence of one segment, before the next is dropped', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const disk = new SimDisk(seeded(seed));
+      const { log } = reopen(disk, DIR, SMALL);
+      for (let i = 1; i <= 60; i++) put(log, i, 'x'.repeat(1000));
+      log.sync();
+      disk.failAt(disk.steps + 1 + (seed % 12), 'crash');
+      try {
+        log.dropThrough(0, 60);
+      } catch (error) {
+        if (!(error instanceof PowerLoss)) throw error;
+      }
+      disk.crash('torn');
+      expect(reopen(disk, DIR, SMALL).log.lastIndex(0)).toBe(60);
+    }
+  });
+
+  it('the replacement of entries, before those are dropped', () => {
+    const disk = new SimDisk(seeded(1));
+    const { log } = reopen(disk, DIR, SMALL);
+    for (let i = 1; i <= 20; i++) put(log, i, 'x'.repeat(1000));
+    log.sync();
+    expect(log.segmentCount).toBe(2);
+    put(log, 5, 'replaced');
+    // The first segment holds only 1 to 4 of what counts, so it goes.
+    log.dropThrough(0, 4);
+    expect(log.segmentCount).toBe(1);
+    expect(log.firstIndex(0)).toBe(5);
+    disk.crash('unsynced');
+    const found = reopen(disk, DIR, SMALL);
+    expect(payloads(found.log, 0, 5, 6)).toEqual(['replaced']);
+  });
+});
+
+it('refuses a record that cannot follow the one before it, though it is intact', () => {
+  const header = encodeHeader(9, 1, []);
+  const records = new Uint8Array(3 * RECORD_HEADER_BYTES);
+  const u32 = new Uint32Array(records.buffer);
+  const seed = segmentSeed(9, 1);
+  [
+    { index: 1, type: TYPE_RESTART },
+    { index: 2, type: TYPE_ENTRY },
+    { index: 4, type: TYPE_ENTRY },
+  ].forEach(({ index, type }, i) => {
+    const at = i * RECORD_HEADER_BYTES;
+    sealRecord(u32, at, { ...emptyRecord(), index, type }, header.length, seed, header.length + at);
+  });
+  const disk = new SimDisk(seeded(1));
+  disk.place(segmentPath(DIR, 1), Buffer.concat([header, records.subarray(0, 2 * RECORD_HEADER_BYTES)]));
+  expect(reopen(disk, DIR, SMALL).log.lastIndex(0)).toBe(2);
+  const gap = new SimDisk(seeded(1));
+  gap.place(segmentPath(DIR, 1), Buffer.concat([header, records]));
+  expect(() => reopen(gap, DIR, SMALL)).toThrow('entry 4 of group 0 cannot follow entry 2');
 });
