@@ -1,7 +1,8 @@
 /**
  * Loads keys from RDB bytes: the items of a dump.rdb, the chunks of a snapshot, the payload of RESTORE. On a thread that
- * holds the locks of all shards that a key may belong to. A short string costs about 0.3 microseconds and no object: key and
- * value are copied from the input to the record.
+ * holds the locks of all shards that a key may belong to. A short string costs no object: key and value are copied from the
+ * input to the record. It takes about 0.5 microseconds with 64,000 keys and 1.6 with a million, when the table's buckets and
+ * records no longer lie in the caches; a third of that is the splitting of buckets while the table grows.
  *
  * ```
  * item   [EXPIRETIME_MS i64 | EXPIRETIME i32] [IDLE length | FREQ u8] type u8 | key | value

@@ -52,18 +52,24 @@ export class RdbFile {
   private readonly source: RdbSource;
   private readonly loader: ItemLoader;
   private readonly crc = new Crc64();
-  private input: RdbInput;
+  private input = new RdbInput(new Uint8Array(0));
+  /** Up to where in the buffer the checksum has been computed. */
+  private summed = 0;
   /** The database of the next key; a step sets the call to it. */
   private db = 0;
 
-  /** Takes the source over and reads the header. */
+  /** Takes the source over, which it closes if it throws, and reads the header. */
   constructor(source: RdbSource, options: LoadOptions = {}) {
     this.source = source;
     this.loader = new ItemLoader(options);
     this.report = this.loader.report;
-    this.input = new RdbInput(new Uint8Array(0));
-    this.fill(PIECE_BYTES);
-    this.version = this.readHeader();
+    try {
+      this.fill(PIECE_BYTES);
+      this.version = this.readHeader();
+    } catch (error) {
+      source.close();
+      throw error;
+    }
   }
 
   /** How much of the file has been loaded. */
@@ -92,7 +98,7 @@ export class RdbFile {
     if (version < 1 || version > RDB_VERSION_NEWEST) {
       throw input.error('VERSION', `RDB version ${version}; up to ${RDB_VERSION_NEWEST} can be read`);
     }
-    this.consume(HEADER_BYTES);
+    input.at += HEADER_BYTES;
     return version;
   }
 
@@ -150,13 +156,6 @@ export class RdbFile {
     this.input = next;
     this.summed = 0;
     if (end < u8.length) throw next.error('TRUNCATED', 'the file has become shorter while it was read');
-  }
-
-  /** Up to where in the buffer the checksum has been computed. */
-  private summed = 0;
-
-  private consume(bytes: number): void {
-    this.input.at += bytes;
   }
 
   /** Compares the checksum behind EOF. */

@@ -775,6 +775,13 @@ describe('files', () => {
     expect(code(bytes('REDIS0006', pair(0, 'k', 0x80, 0x20, 0, 0, 0)))).toBe('TRUNCATED');
   });
 
+  it('the source is closed when the header is not good', () => {
+    let closed = 0;
+    const source = { ...memorySource(bytes('REDIS0099')), close: () => closed++ };
+    expect(rdbErrorOf(() => new RdbFile(source))?.code).toBe('VERSION');
+    expect(closed).toBe(1);
+  });
+
   it('an error says where in the file it is', () => {
     const many = Array.from({ length: 1000 }, (_, i) => pair(0, `key:${i}`, str('v'.repeat(9000))));
     const before = bytes('REDIS0011', ...many);
