@@ -34,8 +34,6 @@ export const REPLY_BYTES = 32;
 export const BELL_WORKER = 0;
 export const BELL_WORKER_SLEEPS = 1;
 export const BELL_STOP = 2;
-/** Set by a worker that waits for the main thread's clock to go on: a key of its shards is due. */
-export const BELL_CLOCK = 3;
 
 /** The memory and port that the two ends of a link are made from; travels in workerData. */
 export interface LinkMemory {
@@ -106,17 +104,6 @@ export class MainLink {
     this.requests.publish();
     Atomics.add(this.bells, BELL_WORKER, 1);
     if (Atomics.load(this.bells, BELL_WORKER_SLEEPS) === 1) Atomics.notify(this.bells, BELL_WORKER);
-  }
-
-  /** Whether the worker has asked for the time; then it is woken, and shall have it by now. */
-  get asksTime(): boolean {
-    return this.bells[BELL_CLOCK] === 1;
-  }
-
-  tellTime(): void {
-    Atomics.store(this.bells, BELL_CLOCK, 0);
-    Atomics.add(this.bells, BELL_WORKER, 1);
-    Atomics.notify(this.bells, BELL_WORKER);
   }
 
   /** The bytes of the reply record at `at` when it has FLAG_BLOB. */

@@ -15,11 +15,12 @@ import { makeEvictor } from './eviction.ts';
 import { excerptArguments, packExcerpt } from './excerpt.ts';
 import { type Evictor, execute } from './execute.ts';
 import { expireDue } from './keyspace.ts';
-import { BELL_CLOCK, BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
+import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
 import { Settings, settingIndex } from './settings.ts';
 import { Shards } from './shards.ts';
 import { SWEEP_BLOCKED, SWEEP_MORE, Sweeper } from './snapshot/sweeper.ts';
+import { TickClock } from './tickclock.ts';
 
 /** The longest time a worker keeps a shard's lock while it has more to do. */
 const SLICE_US = 100;
@@ -44,7 +45,7 @@ export interface WorkerData {
   port: MessagePort;
   /** Word 0 counts the times a worker had something for the main thread, which sleeps on it. */
   mainBell: SharedArrayBuffer;
-  /** One f64: a time that no command still to come is before, once all visible ones are run; ms since 1970. */
+  /** Up to which time keys may be expired (tickclock.ts). */
   clock: SharedArrayBuffer;
   /** Where chunks of snapshots go, and the word that counts their bytes until they are released (snapshot/saver.ts). */
   snapshotPort: MessagePort;
@@ -67,7 +68,7 @@ class WorkerThread {
   private readonly locks: LockSet;
   private readonly needed: Uint8Array;
   private readonly mainBell: Int32Array;
-  private readonly clock: Float64Array;
+  private readonly clock: TickClock;
   private readonly evictor: Evictor;
   private readonly sweeper: Sweeper;
 
@@ -79,7 +80,7 @@ class WorkerThread {
     this.locks = new LockSet(this.shards, data.thread);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.mainBell = new Int32Array(data.mainBell);
-    this.clock = new Float64Array(data.clock);
+    this.clock = new TickClock(data.clock);
     this.evictor = makeEvictor(this.shards, this.call.settings, data.thread);
     const pending = new Int32Array(data.snapshotPending);
     this.sweeper = new Sweeper(this.shards.arenas, data.from, data.to, this.locks, data.snapshotPort, pending);
@@ -89,13 +90,13 @@ class WorkerThread {
     const bells = this.link.bells;
     while (Atomics.load(bells, BELL_STOP) === 0) {
       const bell = Atomics.load(bells, BELL_WORKER);
-      // In this order: what was queued before that time is then visible.
-      const settledMs = this.clock[0];
+      // In this order: what was queued with earlier times is then visible.
+      const settledMs = this.settledMs();
       const served = this.serveRequests();
       const expired = this.expireKeys(served === IDLE ? settledMs : this.call.nowMs);
       const swept = this.sweeper.slice();
       this.locks.releaseAll();
-      if (served === BUSY) continue;
+      if (served === BUSY || (expired === BUSY && this.clock.isQuiet)) continue;
       // Expiring and sweeping are no hurry: the pause lets the main thread have the locks, and the processor if they share one.
       const hasMore = expired === BUSY || swept === SWEEP_MORE;
       const isBlocked = served === BLOCKED || expired === BLOCKED || swept === SWEEP_BLOCKED;
@@ -106,17 +107,27 @@ class WorkerThread {
     }
   }
 
-  private sleepMs(): number {
+  /** When the next key of this worker's shards may expire. */
+  private nextExpiry(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let shard = this.data.from; shard < this.data.to; shard++) {
       next = Math.min(next, this.shards.arenas[shard].f64[COUNTER_NEXT_EXPIRY]);
     }
+    return next;
+  }
+
+  /** The time by which keys may be expired; 0 while none is due. */
+  private settledMs(): number {
+    const next = this.nextExpiry();
+    if (next === Number.POSITIVE_INFINITY) return 0;
     const nowMs = Date.now();
-    if (next > nowMs) return Math.min(MAX_SLEEP_MS, next - nowMs);
-    if (next <= this.clock[0]) return 0;
-    Atomics.store(this.link.bells, BELL_CLOCK, 1);
-    this.ringMain();
-    return MAX_SLEEP_MS;
+    return next <= nowMs ? this.clock.settle(nowMs) : 0;
+  }
+
+  private sleepMs(): number {
+    const leftMs = this.nextExpiry() - Date.now();
+    // What is due already waits for the end of a turn of the main thread.
+    return leftMs <= 0 ? RETRY_MS : Math.min(MAX_SLEEP_MS, leftMs);
   }
 
   /** Runs queued commands for one slice. */

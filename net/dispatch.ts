@@ -143,6 +143,7 @@ export class Dispatcher implements Executor {
   /** Whose sessions the replies of workers go to. */
   serve(clients: Clients): void {
     this.clients = clients;
+    clients.scheduler.clock = this.workers.clock;
   }
 
   beginBatch(): void {
@@ -180,9 +181,16 @@ export class Dispatcher implements Executor {
     return this.executeMany(session, row, id);
   }
 
+  /** From here on nothing expires by itself, and commands that need the data set get this error. */
+  beginLoading(text: string): void {
+    this.workers.clock.enter(Date.now());
+    this.refusals.setLoading(text);
+  }
+
   /** Everything is loaded; no command gets a time before `lastMs`. */
   finishLoading(lastMs: number): void {
     this.clients?.scheduler.advanceTo(lastMs);
+    this.workers.clock.leave(lastMs);
     this.call.random.reseed(this.seeds.next());
     this.locks.releaseAll();
     this.refusals.setLoading('');
@@ -475,7 +483,6 @@ export class Dispatcher implements Executor {
     this.locks.releaseAll();
     this.writes.log?.seal();
     this.workers.ring();
-    if (!this.refusals.isLoading) this.workers.publishTime(this.call.nowMs);
   }
 
   /** Hands the replies that workers have sent to their sessions. */
@@ -514,8 +521,6 @@ export class Dispatcher implements Executor {
     clients.scheduler.releaseHeld();
     this.runExclusive();
     this.resumeStalled();
-    const nowMs = clients.scheduler.settledTime();
-    if (nowMs !== undefined && !this.refusals.isLoading) this.workers.publishTime(nowMs);
     clients.flush();
   }
 

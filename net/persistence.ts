@@ -123,7 +123,7 @@ export class Persistence {
     const { config, dispatcher } = this;
     const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () => dispatcher.lockAll());
     this.loading = recovery.loading;
-    dispatcher.refusals.setLoading(LOADING_TEXT);
+    dispatcher.beginLoading(LOADING_TEXT);
     this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'));
     if (config.get('appendonly') || this.hasLog()) {
       const writer = this.makeWriter(this.loaded.index, false);

@@ -7,6 +7,7 @@
  * round robin at the end of the turn, within what is left of the budget, and in the turns after it.
  */
 import { performance } from 'node:perf_hooks';
+import type { TickClock } from '../engine/tickclock.ts';
 import type { Executor } from './executor.ts';
 import type { ServerLimits } from './limits.ts';
 import type { Session } from './session.ts';
@@ -55,6 +56,8 @@ export class Scheduler {
   private readonly ranges: number[] = [];
   /** How many of `writers` hold; the arrays are not cut short, since that costs more than a short tick's write. */
   private writerCount = 0;
+  /** Shared with the threads that expire keys. */
+  clock: TickClock | undefined = undefined;
   /** Set while there is a log that replies may have to wait for. */
   gate: ReplyGate | undefined = undefined;
   private held: HeldReplies[] = [];
@@ -88,13 +91,6 @@ export class Scheduler {
   /** No command gets an earlier time than this. */
   advanceTo(nowMs: number): void {
     if (nowMs > this.nowMs) this.nowMs = nowMs;
-  }
-
-  /** The time that no later command is before; undefined within a turn, whose commands may be before it. */
-  settledTime(): number | undefined {
-    if (this.inTick) return undefined;
-    this.readClock();
-    return this.nowMs;
   }
 
   /** For the executor, after a command that took long: the clock is looked at behind it, whatever the count. */
@@ -199,6 +195,7 @@ export class Scheduler {
     this.exhausted = false;
     this.credit = COMMANDS_PER_LOOK;
     this.readClock();
+    if (this.clock !== undefined) this.nowMs = this.clock.enter(this.nowMs);
     this.deadlineMs = performance.now() + this.limits.tickBudgetMs;
     setImmediate(this.endTick);
   }
@@ -216,6 +213,7 @@ export class Scheduler {
     this.flush();
     this.executor.endTick();
     this.inTick = false;
+    this.clock?.leave(this.nowMs);
     // Between this and the next service of the backlog, timers and reads get their turn.
     if (this.backlogHead < this.backlog.length) this.beginTick();
   };

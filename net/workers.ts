@@ -8,6 +8,7 @@ import { unpackExcerpt } from '../engine/excerpt.ts';
 import { allocateLink, FLAG_BLOB, FLAG_EXCERPT, MainLink, REPLY_BYTES } from '../engine/link.ts';
 import type { Settings } from '../engine/settings.ts';
 import type { Shards } from '../engine/shards.ts';
+import { TickClock } from '../engine/tickclock.ts';
 import type { WorkerData } from '../engine/worker.ts';
 import type { Session } from './session.ts';
 
@@ -41,7 +42,8 @@ export class WorkerPool {
   private replyLink = 0;
   private replyAt = 0;
   private stopping = false;
-  private readonly clock = new Float64Array(new SharedArrayBuffer(8));
+  /** By what time workers may expire keys. */
+  readonly clock = new TickClock();
 
   /** Word 0: what other threads ring when they have something for this one. */
   get mainBell(): SharedArrayBuffer {
@@ -70,7 +72,7 @@ export class WorkerPool {
         link: memory,
         port: port2,
         mainBell,
-        clock: this.clock.buffer as SharedArrayBuffer,
+        clock: this.clock.buffer,
         snapshotPort: snapshots.port2,
         snapshotPending: this.snapshotPending.buffer,
         from,
@@ -112,15 +114,6 @@ export class WorkerPool {
   /** Shows the workers what was queued, waking those that sleep. Once per tick. */
   ring(): void {
     for (const link of this.links) link.ring();
-  }
-
-  /**
-   * Tells the workers a time that no command they have or will be sent is before: up to then they may expire keys. To be
-   * called when everything queued is visible (`ring`).
-   */
-  publishTime(nowMs: number): void {
-    this.clock[0] = nowMs;
-    for (const link of this.links) if (link.asksTime) link.tellTime();
   }
 
   /** Sleeps on the bell without blocking the event loop. */
