@@ -34,11 +34,12 @@
  * Damage, as opposed to a torn tail, is never cut away on the way (`--repair`, repair.ts): a bad record in a sealed segment,
  * or below a proven watermark, a missing segment, a bad header or seal.
  */
+import { AppendBuffer, type Rotation } from './appendbuffer.ts';
 import { type Disk, DiskError, unlinkIfThere } from './disk.ts';
 import { fromDisk, LogError, syncFailed } from './errors.ts';
 import { type Log, type LogIndex, type LogRecord, PAYLOAD_LIMIT } from './log.ts';
 import { LogReader } from './reader.ts';
-import { emptyRecord, RECORD_HEADER_BYTES, recordBytes, sealRecord } from './record.ts';
+import { recordBytes } from './record.ts';
 import { draftPath, encodeHeader, segmentPath, segmentSeed } from './segment.ts';
 import type { LogState } from './state.ts';
 import { WritableSegment } from './writablesegment.ts';
@@ -52,21 +53,6 @@ export interface LogOptions {
 
 export const DEFAULT_LOG_OPTIONS: LogOptions = { segmentBytes: 64 * 1024 * 1024, reserveBytes: 4 * 1024 * 1024 };
 
-/** What may wait in the buffer: above it `append` throws BUFFER_FULL until `flush` has succeeded. */
-const BUFFER_LIMIT = 2 * 1024 * 1024 * 1024;
-const FIRST_BUFFER_BYTES = 256 * 1024;
-/** A buffer that had to grow beyond this is given back when it is empty. */
-const KEPT_BUFFER_BYTES = 16 * 1024 * 1024;
-/** Up to this a loop copies as fast as a call, and makes no object. */
-const SHORT_BYTES = 64;
-
-/** A place in the buffer from which on records belong to a new segment. */
-interface Rotation {
-  at: number;
-  segment: number;
-  header: Uint8Array;
-}
-
 export class SegmentLog implements Log {
   /** Why the reserve is smaller than it should be; writes still succeed while it lasts. */
   trouble: LogError | undefined = undefined;
@@ -77,18 +63,7 @@ export class SegmentLog implements Log {
   private readonly log: number;
   private active: WritableSegment;
   private draft: WritableSegment | undefined = undefined;
-  /** Records appended and not yet written: buffer[taken, used). */
-  private u8 = new Uint8Array(FIRST_BUFFER_BYTES);
-  private u32 = new Uint32Array(this.u8.buffer);
-  private taken = 0;
-  private used = 0;
-  private readonly rotations: Rotation[] = [];
-  /** Where the next record will lie: the active segment, or that of the last rotation ahead. */
-  private planSegment: number;
-  private planSeed: number;
-  private planHeaderBytes: number;
-  private planOffset: number;
-  private readonly record: LogRecord = emptyRecord();
+  private readonly buffer = new AppendBuffer();
   private reader: LogReader | undefined = undefined;
   /** The failed sync after which nothing is tried any more. */
   private failure: LogError | undefined = undefined;
@@ -113,10 +88,7 @@ export class SegmentLog implements Log {
       throw fromDisk(error);
     }
     state.beginSegment(segment, 0);
-    this.planSegment = segment;
-    this.planSeed = this.active.seed;
-    this.planHeaderBytes = header.length;
-    this.planOffset = header.length;
+    this.buffer.enter(segment, this.active.seed, header.length);
   }
 
   append(group: number, term: number, index: LogIndex, bytes: Uint8Array, start: number, length: number): void {
@@ -128,52 +100,26 @@ export class SegmentLog implements Log {
     if (!Number.isSafeInteger(index) || index < 1) throw new Error(`log: ${index} is not an index`);
     if (!Number.isSafeInteger(term) || term < 0) throw new Error(`log: ${term} is not a term`);
     if (length > PAYLOAD_LIMIT) throw new Error(`log: a payload of ${length} bytes is too large`);
-    const size = recordBytes(length);
-    if (this.used + size > BUFFER_LIMIT) {
-      const text = `log: ${this.used} bytes wait to be written to ${this.directory}`;
+    const { buffer } = this;
+    if (!buffer.hasRoom(length)) {
+      const text = `log: ${buffer.used} bytes wait to be written to ${this.directory}`;
       throw new LogError('BUFFER_FULL', text, this.directory);
     }
-    if (this.planOffset > this.planHeaderBytes && this.planOffset + size > this.options.segmentBytes)
-      this.planRotation();
-    if (this.used + size > this.u8.length) this.grow(this.used + size);
-    const at = this.used;
-    const { u8, u32, record } = this;
-    u32[(at + size - 8) >>> 2] = 0;
-    u32[(at + size - 4) >>> 2] = 0;
-    const to = at + RECORD_HEADER_BYTES;
-    if (length <= SHORT_BYTES) for (let i = 0; i < length; i++) u8[to + i] = bytes[start + i];
-    else u8.set(bytes.subarray(start, start + length), to);
-    record.group = group;
-    record.term = term;
-    record.index = index;
-    record.type = type;
-    record.length = length;
-    const watermark = this.rotations.length === 0 ? this.active.synced : this.planHeaderBytes;
-    sealRecord(u32, at, record, watermark, this.planSeed, this.planOffset);
+    const isFirst = buffer.offset === buffer.headerBytes;
+    if (!isFirst && buffer.offset + recordBytes(length) > this.options.segmentBytes) this.planRotation();
+    const watermark = buffer.rotations.length === 0 ? this.active.synced : buffer.headerBytes;
+    buffer.add(group, term, index, type, watermark, bytes, start, length);
     this.state.add(group, term, index, type);
-    this.used += size;
-    this.planOffset += size;
   }
 
   /** What comes next begins a new segment. */
   private planRotation(): void {
+    const { buffer } = this;
     const { segments } = this.state;
-    segments[segments.length - 1].sizeBytes = this.planOffset;
-    this.planSegment++;
-    const header = encodeHeader(this.log, this.planSegment, this.state.base());
-    this.rotations.push({ at: this.used, segment: this.planSegment, header });
-    this.state.beginSegment(this.planSegment, 0);
-    this.planSeed = segmentSeed(this.log, this.planSegment);
-    this.planHeaderBytes = header.length;
-    this.planOffset = header.length;
-  }
-
-  private grow(needed: number): void {
-    const bytes = Math.ceil(Math.max(needed, Math.min(this.u8.length * 2, BUFFER_LIMIT)) / 4096) * 4096;
-    const grown = new Uint8Array(bytes);
-    grown.set(this.u8.subarray(0, this.used));
-    this.u8 = grown;
-    this.u32 = new Uint32Array(grown.buffer);
+    segments[segments.length - 1].sizeBytes = buffer.offset;
+    const segment = buffer.segment + 1;
+    buffer.rotate(segment, segmentSeed(this.log, segment), encodeHeader(this.log, segment, this.state.base()));
+    this.state.beginSegment(segment, 0);
   }
 
   flush(): void {
@@ -192,25 +138,22 @@ export class SegmentLog implements Log {
 
   /** Writes the buffer, beginning segments where they were planned. What was done before an error is not done again. */
   private writeOut(): void {
+    const { buffer } = this;
+    const { rotations } = buffer;
     try {
       for (;;) {
-        const rotation = this.rotations[0];
-        const end = rotation === undefined ? this.used : rotation.at;
-        if (end > this.taken) this.active.write(this.u8, this.taken, end - this.taken);
-        this.taken = end;
+        const rotation = rotations[0];
+        const end = rotation === undefined ? buffer.used : rotation.at;
+        if (end > buffer.taken) this.active.write(buffer.u8, buffer.taken, end - buffer.taken);
+        buffer.taken = end;
         if (rotation === undefined) break;
         this.rotate(rotation);
-        this.rotations.shift();
+        rotations.shift();
       }
     } catch (error) {
       throw fromDisk(error);
     }
-    this.taken = 0;
-    this.used = 0;
-    if (this.u8.length > KEPT_BUFFER_BYTES) {
-      this.u8 = new Uint8Array(FIRST_BUFFER_BYTES);
-      this.u32 = new Uint32Array(this.u8.buffer);
-    }
+    buffer.clear();
   }
 
   /** The steps of the opening comment; after an error they go on where it happened. */
@@ -271,7 +214,7 @@ export class SegmentLog implements Log {
 
   /** Bytes appended and not yet written. */
   get bufferedBytes(): number {
-    return this.used - this.taken;
+    return this.buffer.used - this.buffer.taken;
   }
 
   /** Where the log ends as written: a LogReader may read up to there. */
@@ -289,7 +232,7 @@ export class SegmentLog implements Log {
   }
 
   get segmentCount(): number {
-    return this.state.segments.length - this.rotations.length;
+    return this.state.segments.length - this.buffer.rotations.length;
   }
 
   /** Bytes of all segments, without the zeros ahead. */

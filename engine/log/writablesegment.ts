@@ -65,7 +65,8 @@ export class WritableSegment {
   fillTo(target: number, limit: number): void {
     while (this.filled < target) {
       const length = Math.min(FILL_STEP_BYTES, limit - this.filled);
-      this.filled += this.file.write(ZEROS, 0, length, this.filled);
+      writeAll(this.file, ZEROS, 0, length, this.filled);
+      this.filled += length;
     }
   }
 
