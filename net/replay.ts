@@ -37,6 +37,9 @@ export class Replayer {
   /** Runs the entry with this index, bytes[start, end). Throws ReplayError, or BatchError. */
   run(index: number, bytes: Uint8Array, start: number, end: number): void {
     const { call, batch } = this;
+    const { reply } = call;
+    // What clients are told meanwhile waits in the same buffer: nothing of it may be lost.
+    const mark = reply.length;
     batch.open(bytes, start, end);
     while (batch.next(call)) {
       const row = this.table.resolve(call);
@@ -46,15 +49,14 @@ export class Replayer {
         );
       }
       call.begin(row);
-      call.reply.length = 0;
-      const { errors } = call.reply;
+      const { errors } = reply;
       execute(call, row, NO_EVICTION);
-      if (call.reply.errors !== errors) this.errors++;
+      reply.length = mark;
+      if (reply.errors !== errors) this.errors++;
       this.commands++;
       if (call.nowMs > this.lastMs) this.lastMs = call.nowMs;
       this.keepHouse(hasSingleKey(row));
     }
-    call.reply.length = 0;
   }
 
   /** What workers do between commands. */
