@@ -31,13 +31,10 @@ import {
   STOP,
   WAITED,
 } from './link.ts';
+import { GROUP, openBehind } from './opening.ts';
 import { realDisk } from './realdisk.ts';
-import { TYPE_RESTART } from './record.ts';
-import { openLog, type TornTail } from './recover.ts';
-import type { SegmentLog } from './segmentlog.ts';
+import { DEFAULT_LOG_OPTIONS, type SegmentLog } from './segmentlog.ts';
 
-/** The one group there is. */
-const GROUP = 0;
 const TERM = 0;
 /** What is read back goes to the main thread in pieces of this size, at most so many of them ahead of it. */
 const PIECE_BYTES = 1024 * 1024;
@@ -123,35 +120,22 @@ class LogThread {
 
   private open(): SegmentLog {
     const { directory, afterIndex, restarts } = this.data;
-    const notes: string[] = [];
-    const scan = openLog(realDisk, directory);
     let piece = new PieceWriter();
-    let last = afterIndex;
-    let hasGap = false;
-    for (let record = scan.next(); record !== undefined; record = scan.next()) {
-      if (restarts || record.index <= last) continue;
-      if (hasGap) continue;
-      if (record.index > last + 1) {
-        if (record.type !== TYPE_RESTART) throw missing(directory, last, record.index);
-        hasGap = true;
-        notes.push(gapNote(last, record.index));
-        continue;
-      }
-      last = record.index;
+    let bytesTotal = 0;
+    const opened = openBehind(realDisk, directory, DEFAULT_LOG_OPTIONS, afterIndex, restarts, (record, scan) => {
       piece.add(record.index, record.bytes, record.start, record.length);
-      if (piece.length < PIECE_BYTES) continue;
-      this.send(piece, scan.bytesDone, scan.bytesTotal);
+      bytesTotal = scan.bytesTotal;
+      if (piece.length < PIECE_BYTES) return;
+      this.send(piece, scan.bytesDone, bytesTotal);
       piece = new PieceWriter();
-    }
-    const log = scan.finish();
-    if (scan.torn !== undefined) notes.push(tornNote(scan.torn));
-    if (piece.length > 0) this.send(piece, scan.bytesTotal, scan.bytesTotal);
-    if (log.lastIndex(GROUP) !== last) log.restartAt(GROUP, last + 1);
-    this.taken = last;
-    this.numbers[NUMBER_WRITTEN] = last;
-    this.numbers[NUMBER_DURABLE] = last;
+    });
+    const { log, lastIndex, hasGap, notes } = opened;
+    if (piece.length > 0) this.send(piece, bytesTotal, bytesTotal);
+    this.taken = lastIndex;
+    this.numbers[NUMBER_WRITTEN] = lastIndex;
+    this.numbers[NUMBER_DURABLE] = lastIndex;
     this.measure(log);
-    this.tell({ kind: 'opened', lastIndex: last, notes, hasGap });
+    this.tell({ kind: 'opened', lastIndex, notes, hasGap });
     return log;
   }
 
@@ -296,24 +280,6 @@ class LogThread {
     this.numbers[NUMBER_BYTES] = log.sizeBytes;
     this.numbers[NUMBER_SEGMENTS] = log.segmentCount;
   }
-}
-
-function missing(directory: string, last: number, next: number): LogError {
-  const text =
-    `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing. Nothing was ` +
-    'changed. Put the snapshot back, or move the log out of the way to start without what it holds';
-  return new LogError('CORRUPT', text, directory);
-}
-
-function tornNote(torn: TornTail): string {
-  return `the log ended in the middle of a write: ${torn.bytes} bytes at ${torn.offset} of ${torn.file} were cut off, none of which was acknowledged as durable`;
-}
-
-function gapNote(last: number, next: number): string {
-  return (
-    `the log was begun anew at entry ${next} and the snapshot that belongs to it never came to its end: ` +
-    `what was written after entry ${last} without a log is lost, and what the log has from entry ${next} on cannot be used`
-  );
 }
 
 class PieceWriter {

@@ -1,0 +1,77 @@
+/**
+ * Opening the log behind what is loaded already: which of its entries the data set still lacks, and where the next one goes.
+ * The thread that owns the log calls it (thread.ts), and blocks while it reads; over any `Disk`.
+ *
+ * A log that was begun anew (CONFIG SET appendonly yes) starts with a record of type TYPE_RESTART, behind a gap: what comes
+ * before it is in the snapshot that was to follow, and only there. Without that snapshot its entries mean nothing.
+ */
+import type { Disk } from './disk.ts';
+import { LogError } from './errors.ts';
+import type { LogIndex, LogRecord } from './log.ts';
+import { TYPE_RESTART } from './record.ts';
+import { type LogScan, openLog, type TornTail } from './recover.ts';
+import type { LogOptions, SegmentLog } from './segmentlog.ts';
+
+/** The one group there is. */
+export const GROUP = 0;
+
+export interface Opened {
+  log: SegmentLog;
+  /** The last entry that the data set contains once it has all that was taken: the next one follows it. */
+  lastIndex: LogIndex;
+  /** Whether entries were passed over, so that a snapshot is wanted soon. */
+  hasGap: boolean;
+  /** What an operator should know. */
+  notes: string[];
+}
+
+/**
+ * Opens the log of a data set that has all up to `afterIndex`; `take` gets the entries behind it, in order. With `restarts`
+ * the log begins anew: what is on disk is checked and not taken.
+ */
+export function openBehind(
+  disk: Disk,
+  directory: string,
+  options: LogOptions,
+  afterIndex: LogIndex,
+  restarts: boolean,
+  take: (record: LogRecord, scan: LogScan) => void,
+): Opened {
+  const notes: string[] = [];
+  const scan = openLog(disk, directory, options);
+  let last = afterIndex;
+  let hasGap = false;
+  for (let record = scan.next(); record !== undefined; record = scan.next()) {
+    if (restarts || hasGap || record.index <= last) continue;
+    if (record.index > last + 1) {
+      if (record.type !== TYPE_RESTART) throw missing(directory, last, record.index);
+      hasGap = true;
+      notes.push(gapNote(last, record.index));
+      continue;
+    }
+    last = record.index;
+    take(record, scan);
+  }
+  const log = scan.finish();
+  if (scan.torn !== undefined) notes.push(tornNote(scan.torn));
+  if (log.lastIndex(GROUP) !== last) log.restartAt(GROUP, last + 1);
+  return { log, lastIndex: last, hasGap, notes };
+}
+
+function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
+  const text =
+    `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing. Nothing was ` +
+    'changed. Put the snapshot back, or move the log out of the way to start without what it holds';
+  return new LogError('CORRUPT', text, directory);
+}
+
+function tornNote(torn: TornTail): string {
+  return `the log ended in the middle of a write: ${torn.bytes} bytes at ${torn.offset} of ${torn.file} were cut off, none of which was acknowledged as durable`;
+}
+
+function gapNote(last: LogIndex, next: LogIndex): string {
+  return (
+    `the log was begun anew at entry ${next} and the snapshot that belongs to it never came to its end: ` +
+    `what was written after entry ${last} without a log is lost, and what the log has from entry ${next} on cannot be used`
+  );
+}
