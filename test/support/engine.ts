@@ -26,8 +26,9 @@ export class TestEngine {
   /** The time commands see; undefined: the wall clock. */
   nowMs: number | undefined;
 
-  constructor(options: { shards?: number; arenaBytes?: number } = {}) {
-    this.shards = Shards.create(options.shards ?? 4, options.arenaBytes ?? 256 * MIB, 16, [1, 2]);
+  constructor(options: { shards?: number; arenaBytes?: number; hashSeeds?: [number, number] } = {}) {
+    const { shards = 4, arenaBytes = 256 * MIB, hashSeeds = [1, 2] } = options;
+    this.shards = Shards.create(shards, arenaBytes, 16, hashSeeds);
     this.call = new Call(this.shards, this.settings);
   }
 
