@@ -53,8 +53,6 @@ export class RdbFile {
   private readonly loader: ItemLoader;
   private readonly crc = new Crc64();
   private input = new RdbInput(new Uint8Array(0));
-  /** Up to where in the buffer the checksum has been computed. */
-  private summed = 0;
   /** The database of the next key; a step sets the call to it. */
   private db = 0;
 
@@ -139,10 +137,10 @@ export class RdbFile {
     return this.input.base + this.input.end;
   }
 
-  /** Drops what is loaded and reads up to `bytes` more behind what is not. */
+  /** Drops what is loaded, which goes into the checksum, and reads up to `bytes` more behind what is not. */
   private fill(bytes: number): void {
     const { input, source } = this;
-    this.crc.update(input.u8, this.summed, input.at);
+    this.crc.update(input.u8, 0, input.at);
     const kept = input.end - input.at;
     const more = Math.min(bytes, source.sizeBytes - this.bufferedEnd);
     const u8 = new Uint8Array(kept + more);
@@ -154,7 +152,6 @@ export class RdbFile {
     const next = new RdbInput(u8, 0, end);
     next.base = input.base + input.at;
     this.input = next;
-    this.summed = 0;
     if (end < u8.length) throw next.error('TRUNCATED', 'the file has become shorter while it was read');
   }
 
@@ -163,8 +160,7 @@ export class RdbFile {
     if (this.version < FIRST_CHECKSUM_VERSION) return;
     if (this.input.end - this.input.at < CHECKSUM_BYTES) this.fill(CHECKSUM_BYTES);
     const { input, crc } = this;
-    crc.update(input.u8, this.summed, input.at);
-    this.summed = input.at;
+    crc.update(input.u8, 0, input.at);
     const low = input.int32();
     const high = input.int32();
     if ((low | high) === 0 || (low === (crc.low | 0) && high === (crc.high | 0))) return;
