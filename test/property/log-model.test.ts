@@ -64,7 +64,9 @@ function compare(disk: Log, memory: Log): void {
     expect(disk.firstIndex(group)).toBeLessThanOrEqual(memory.firstIndex(group));
     const first = memory.firstIndex(group);
     const to = memory.lastIndex(group) + 1;
-    for (let index = first; index < to; index++) expect(disk.termAt(group, index)).toBe(memory.termAt(group, index));
+    for (let index = first; index < to; index++) {
+      if (disk.termAt(group, index) !== memory.termAt(group, index)) throw new Error(`another term of entry ${index}`);
+    }
     expect(disk.termAt(group, to)).toBe(-1);
   }
 }
@@ -133,7 +135,7 @@ it('is the log in memory, over any calls', () => {
         expect(entries(log, group, first, end)).toEqual(entries(memory, group, first, end));
       }
     }),
-    { numRuns: Number(process.env.MILLRACE_ROUNDS ?? 60) },
+    { numRuns: Number(process.env.MILLRACE_ROUNDS ?? 40) },
   );
   // The runs met what they are for.
   expect(rotations).toBeGreaterThan(50);
