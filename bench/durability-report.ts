@@ -1,7 +1,7 @@
 /** Turns what `bench:durability` measured into tables, and the goals with what was reached. */
 import type { DiskTimes, SyncTimes } from './durability-disk.ts';
 import type { PhaseResult } from './durability-load.ts';
-import { CASES, type RestartResults, type Source } from './durability-restart.ts';
+import { CASES, nameOf, type RestartResults, type RestartSample, type Source } from './durability-restart.ts';
 import { NAMES, SIDES, type Side } from './durability-servers.ts';
 import type { SnapshotResults, SnapshotSample } from './durability-snapshot.ts';
 import { type LogPair, type LogSample, PIPELINES, type Policy } from './durability-throughput.ts';
@@ -62,17 +62,16 @@ function extraPercent(sample: SnapshotSample, phase: PhaseResult): number {
   return ((phase.peakResidentBytes - phase.residentBytes) / sample.usedBytes) * 100;
 }
 
-function restartSeconds(results: RestartResults, side: Side, from: Source, oneCore: boolean): number[] {
+function restartsOf(results: RestartResults, side: Side, from: Source, oneCore: boolean): RestartSample[] {
   return results.samples
     .filter((sample) => sample.side === side && sample.from === from && sample.oneCore === oneCore)
-    .sort((a, b) => a.round - b.round)
-    .map((sample) => sample.seconds);
+    .sort((a, b) => a.round - b.round);
 }
 
 /** How many times as fast as redis-server from its RDB file, round by round. */
 function restartRatios(results: RestartResults, side: Side, from: Source, oneCore: boolean): number[] {
-  const theirs = restartSeconds(results, 'theirs', 'RDB', oneCore);
-  return restartSeconds(results, side, from, oneCore).map((seconds, round) => theirs[round] / seconds);
+  const theirs = restartsOf(results, 'theirs', 'RDB', oneCore);
+  return restartsOf(results, side, from, oneCore).map(({ seconds }, round) => theirs[round].seconds / seconds);
 }
 
 function goals(results: DurabilityResults): Goal[] {
@@ -213,16 +212,20 @@ function snapshotSection({ rate, samples }: SnapshotResults): string[] {
 // ---------------------------------------------------------------- restart
 
 function restartSection(results: RestartResults): string[] {
-  const rows = CASES.map(({ side, from }) => {
+  const rows = CASES.map((each) => {
+    const { side, from } = each;
     // The file that redis-server wrote serves both.
-    const data = results.data.find((each) => each.from === from && each.side === side);
-    const rdb = results.data.find((each) => each.from === 'RDB');
+    const data = results.data.find((other) => other.from === from && other.side === side);
+    const rdb = results.data.find((other) => other.from === 'RDB');
+    const times = (oneCore: boolean, value: (sample: RestartSample) => number): string =>
+      spread(restartsOf(results, side, from, oneCore).map(value), 2);
     return [
-      `${NAMES[side]} from ${from === "Redis's RDB" ? from : `its ${from}`}`,
+      nameOf(each),
       mib((data ?? rdb)?.fileBytes ?? Number.NaN),
-      spread(restartSeconds(results, side, from, true), 2),
+      times(true, ({ seconds }) => seconds),
       spread(restartRatios(results, side, from, true), 2),
-      spread(restartSeconds(results, side, from, false), 2),
+      times(true, ({ cpuSeconds }) => cpuSeconds),
+      times(false, ({ seconds }) => seconds),
       spread(restartRatios(results, side, from, false), 2),
     ];
   });
@@ -235,7 +238,7 @@ function restartSection(results: RestartResults): string[] {
     '## Restart',
     `${keys} M keys of 16 bytes with values of 100: used_memory ${used.join(', ')}. Seconds from the start of the process to ` +
       "the first answer that is not -LOADING, files in the page cache; speed relative to redis-server's from its RDB file.",
-    table(['', 'file MiB', 'one core: s', 'speed', 'all cores: s', 'speed'], rows),
+    table(['', 'file MiB', 'one core: s', 'speed', 'CPU s', 'all cores: s', 'speed'], rows),
   ];
 }
 

@@ -13,10 +13,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { splitWords } from '../net/config-file.ts';
 import type { FillResult } from './durability-load.ts';
 import {
+  cpuSecondsOf,
   fileBytes,
   LOG_OPTIONS,
   load,
   makeDirectory,
+  NAMES,
   NO_LOG_OPTIONS,
   type Plan,
   progress,
@@ -27,7 +29,7 @@ import {
 import { ask, onCore, pinned, run, SERVER_CORE, Server } from './proc.ts';
 
 const BYTES = 1024 ** 3;
-const QUICK_BYTES = 64 * 1024 ** 2;
+const QUICK_BYTES = 32 * 1024 ** 2;
 /** How often a server that loads is asked. */
 const ASK_MS = 2;
 const TIMEOUT_MS = 300_000;
@@ -51,12 +53,19 @@ export const CASES: readonly Case[] = [
   { side: 'theirs', from: 'log', options: LOG_OPTIONS, files: /appendonlydir\/.*\.(aof|rdb)$/ },
 ];
 
+/** A case in words. */
+export function nameOf({ side, from }: Case): string {
+  return `${NAMES[side]} from ${from === "Redis's RDB" ? from : `its ${from}`}`;
+}
+
 export interface RestartSample {
   side: Side;
   from: Source;
   round: number;
   oneCore: boolean;
   seconds: number;
+  /** Of all threads, until then. */
+  cpuSeconds: number;
 }
 
 /** What lies in the directory of one case. */
@@ -102,9 +111,9 @@ async function save(port: number): Promise<void> {
   if (!/^rdb_last_bgsave_status:ok/m.test(await ask(port, 'INFO', 'persistence'))) throw new Error('BGSAVE failed');
 }
 
-/** Asks PING on one connection until the answer is no error; false when the connection could not be had or was lost. */
+/** Asks PING on one connection until the answer is not -LOADING; false when the connection could not be had or was lost. */
 function answered(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     const ping = (): void => {
       socket.write('*1\r\n$4\r\nPING\r\n');
@@ -113,12 +122,14 @@ function answered(port: number): Promise<boolean> {
     socket.once('error', () => {});
     socket.once('close', () => resolve(false));
     socket.on('data', (data) => {
-      if (data[0] === 0x2d) {
+      const reply = data.toString('latin1');
+      if (reply.startsWith('-LOADING')) {
         setTimeout(ping, ASK_MS);
         return;
       }
-      resolve(true);
       socket.destroy();
+      if (reply === '+PONG\r\n') resolve(true);
+      else reject(new Error(`the answer to PING is ${JSON.stringify(reply)}`));
     });
   });
 }
@@ -130,7 +141,7 @@ async function restart(
   dir: string,
   oneCore: boolean,
   keys: number,
-): Promise<number> {
+): Promise<{ seconds: number; cpuSeconds: number }> {
   const command = specOf(side, options, dir).command.replace('{port}', String(plan.firstPort));
   const words = splitWords(command);
   if (words === undefined) throw new Error(`bad command line: ${command}`);
@@ -150,9 +161,10 @@ async function restart(
       await sleep(ASK_MS);
     }
     const seconds = (performance.now() - startedAt) / 1000;
+    const cpuSeconds = cpuSecondsOf(child.pid as number);
     const found = Number(await ask(plan.firstPort, 'DBSIZE'));
     if (found !== keys) throw new Error(`${command} has ${found} keys instead of ${keys}`);
-    return seconds;
+    return { seconds, cpuSeconds };
   } finally {
     process.off('exit', kill);
     if (child.exitCode === null && child.signalCode === null) {
@@ -176,7 +188,7 @@ export async function measureRestarts(plan: Plan): Promise<RestartResults> {
   const fromTheirs = CASES.findIndex(({ from }) => from === "Redis's RDB");
   for (const [i, each] of CASES.entries()) {
     if (i === fromTheirs) continue;
-    progress(`filling ${each.side === 'ours' ? 'Millrace' : 'Redis'} for its ${each.from}`);
+    progress(`filling for ${nameOf(each)}`);
     const filled = await prepare(plan, each, dirs[i], keys);
     keys = filled.keys;
     results.data.push({ ...filled, side: each.side, from: each.from, fileBytes: fileBytes(dirs[i], each.files) });
@@ -189,9 +201,9 @@ export async function measureRestarts(plan: Plan): Promise<RestartResults> {
       const order = round % 2 === 0 ? [...CASES.keys()] : [...CASES.keys()].reverse();
       for (const i of order) {
         const { side, from } = CASES[i];
-        progress(`round ${round + 1} of ${plan.rounds}: ${side === 'ours' ? 'Millrace' : 'Redis'} from its ${from}`);
-        const seconds = await restart(plan, CASES[i], dirs[i], oneCore, keys as number);
-        results.samples.push({ side, from, round, oneCore, seconds });
+        progress(`round ${round + 1} of ${plan.rounds}: ${nameOf(CASES[i])}`);
+        const taken = await restart(plan, CASES[i], dirs[i], oneCore, keys as number);
+        results.samples.push({ side, from, round, oneCore, ...taken });
       }
     }
   }

@@ -2,7 +2,7 @@
  * What the parts of `bench:durability` share: the command lines of the two servers, their data directories, and runs of
  * redis-benchmark and of the load generator on the load's core.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,6 +70,14 @@ export function removeDirectory(dir: string): void {
 export function fileBytes(dir: string, pattern: RegExp): number {
   const paths = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((path) => pattern.test(path));
   return paths.reduce((sum, path) => sum + statSync(join(dir, path)).size, 0);
+}
+
+/** What all threads of a process have used, in seconds: for a process that is no Server of proc.ts. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  // Behind the name, which may hold spaces: utime and stime are the 12th and 13th, in ticks of 10 ms.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** Runs the load generator and gives what it measured. */

@@ -24,7 +24,7 @@ import {
 import { Server, type ServerSpec } from './proc.ts';
 
 const BYTES = 1024 ** 3;
-const QUICK_BYTES = 64 * 1024 ** 2;
+const QUICK_BYTES = 32 * 1024 ** 2;
 const SATURATION_REQUESTS = 300_000;
 /** The part of what the slower server can take that the load asks for. */
 const LOAD_PART = 1 / 3;
@@ -49,7 +49,7 @@ export function snapshotSpec(side: Side): ServerSpec {
 /** Requests a second that both get: a third of what the slower one can answer, one at a time on each of 50 connections. */
 async function findRate(plan: Plan): Promise<number> {
   progress('how much load is a third');
-  const requests = SATURATION_REQUESTS / (plan.quick ? 3 : 1);
+  const requests = SATURATION_REQUESTS / (plan.quick ? 10 : 1);
   const specs = { ours: snapshotSpec('ours'), theirs: snapshotSpec('theirs') };
   const most = await withBoth(specs, plan.firstPort, (servers) =>
     inTurn(servers, 0, async (server) => {

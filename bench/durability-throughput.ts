@@ -26,7 +26,7 @@ const REQUESTS: Record<Policy, Record<number, number>> = {
   always: { 1: 50_000, 16: 500_000 },
 };
 const WARM_UP_REQUESTS = 200_000;
-const QUICK = 0.1;
+const QUICK = 0.05;
 /** Longer than the second after which everything is written and synced: the CPU for that belongs to the run. */
 const SETTLE_MS = 1200;
 
