@@ -1,5 +1,6 @@
 /** RDB bytes made by hand: old encodings, items that are no keys, what cannot be, files in pieces. */
 import { describe, expect, it } from 'vitest';
+import { Crc64 } from '../../engine/rdb/crc64.ts';
 import { loadValue } from '../../engine/rdb/decode.ts';
 import { RdbInput } from '../../engine/rdb/input.ts';
 import { RdbFile } from '../../engine/rdb/read.ts';
@@ -773,6 +774,24 @@ describe('files', () => {
     expect(code(bytes('REDIS0006'))).toBe('TRUNCATED');
     expect(code(bytes('REDIS0006', 0xff, 1, 2))).toBe('TRUNCATED');
     expect(code(bytes('REDIS0006', pair(0, 'k', 0x80, 0x20, 0, 0, 0)))).toBe('TRUNCATED');
+  });
+
+  it('the checksum of a file of several pieces', () => {
+    const body = file(...Array.from({ length: 1500 }, (_, i) => pair(0, `key:${i}`, str('v'.repeat(9000))))).subarray(
+      0,
+      -8,
+    );
+    const crc = new Crc64();
+    crc.update(body, 0, body.length);
+    const whole = bytes(body, u32(crc.low >>> 0), u32(crc.high >>> 0));
+    const read = (content: Uint8Array): string | undefined =>
+      rdbErrorOf(() => loadFile(new TestEngine(), memorySource(content)))?.code;
+    expect(read(whole)).toBeUndefined();
+    for (const at of [5000, 6_000_000, body.length - 5000]) {
+      const changed = Buffer.from(whole);
+      changed[at] = 'w'.charCodeAt(0);
+      expect(read(changed)).toBe('CHECKSUM');
+    }
   });
 
   it('the source is closed when the header is not good', () => {
