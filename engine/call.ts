@@ -10,6 +10,7 @@
 import { isLfuPolicy, lfuClock, lruClock } from './access.ts';
 import type { Arena } from './arena.ts';
 import type { CommandRow } from './command.ts';
+import type { Effect } from './effect.ts';
 import { hashBytes, hashKey, keySlot, slotOf } from './hash.ts';
 import { Random } from './random.ts';
 import { Reply } from './reply.ts';
@@ -44,6 +45,8 @@ export class Call extends Request {
   private request = 1;
   /** Changes made, counted as Redis counts `rdb_changes_since_last_save`; 0 after a command that changed nothing. */
   dirty = 0;
+  /** Where a handler says what is to be logged in its command's place; undefined where no log is kept. */
+  effect: Effect | undefined = undefined;
   /**
    * Set by a blocking command that found nothing and has written no reply: how long its client waits, 0 = for ever.
    * -1 after every other command.

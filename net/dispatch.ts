@@ -92,6 +92,8 @@ export class Dispatcher implements Executor {
   private readonly waits: Uint8Array;
   /** 1 for rows with exactly one key that workers have too. */
   private readonly single: Uint8Array;
+  /** 1 for rows whose handlers say themselves what is to be logged (engine/effect.ts). */
+  private readonly effects: Uint8Array;
   /** Rows from this id on are not in the workers' tables. */
   private readonly firstMainRow: number;
   /** Sessions that wait for the reply of a command over several shards, and the shards it marked. */
@@ -130,6 +132,7 @@ export class Dispatcher implements Executor {
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
+    this.effects = Uint8Array.from(table.rows, (row) => (row.name === 'spop' ? 1 : 0));
     const waiting = WRITE | BLOCKING;
     this.waits = Uint8Array.from(table.rows, (row) => ((row.flags & waiting) === waiting ? 1 : 0));
     this.writes = new Writes(call, evictor, this.queued);
@@ -174,7 +177,8 @@ export class Dispatcher implements Executor {
       this.isDeferred = false;
       return QUEUED;
     }
-    if (this.blocking.count > 0 && this.concernsWaiting(row)) return this.executeWaking(session, row, id);
+    if (this.blocking.count > 0 && this.concernsWaiting(row)) return this.executeInPlace(session, row, id);
+    if (this.effects[id] === 1 && this.log !== undefined) return this.executeInPlace(session, row, id);
     if (this.single[id] === 1) return this.executeSingle(session, row, id);
     if (this.waits[id] === 1) return this.executeBlocking(session, row, id);
     if (id >= this.firstMainRow) return this.executeHere(session, row, id);
@@ -245,8 +249,11 @@ export class Dispatcher implements Executor {
     );
   }
 
-  /** A write of keys that sessions wait for; those run before the next command of this one. */
-  private executeWaking(session: Session, row: CommandRow, id: number): Outcome {
+  /**
+   * A write that has to run here, whatever the mode: of keys that sessions wait for, who run before the next command of this
+   * one; or, with a log, one that tells only when it runs what is to be logged.
+   */
+  private executeInPlace(session: Session, row: CommandRow, id: number): Outcome {
     if (session.hasOutstanding) return this.stall(session);
     markShards(this.call, row, this.needed);
     if (!this.isUnqueued()) return this.fence(session);
@@ -254,7 +261,7 @@ export class Dispatcher implements Executor {
     this.run(row, id);
     this.compactMarked();
     this.unfence(session.id);
-    if (this.call.dirty > 0) {
+    if (this.call.dirty > 0 && this.blocking.count > 0) {
       this.blocking.wakeFound();
       session.yieldTurn();
     }

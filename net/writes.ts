@@ -1,12 +1,13 @@
 /**
  * Writes on their way into the log. Main thread; the dispatcher asks.
  *
- * What runs here is logged after it ran, if it changed anything; what a worker will run, as it is handed over, whether it
- * changes anything or not. Keys that are evicted go into the log before the write that they make room for.
+ * What runs here is logged after it ran, if it changed anything (or what its handler says it did: engine/effect.ts); what
+ * a worker will run, as it is handed over, whether it changes anything or not. Keys that are evicted go into the log before the write that they make room for.
  */
 import type { Arena, Offset } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
+import { Effect } from '../engine/effect.ts';
 import type { Eviction } from '../engine/eviction.ts';
 import { execute } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
@@ -15,7 +16,8 @@ import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 
 export class Writes {
   /** Where accepted writes go; undefined while none is kept. */
-  log: LogFront | undefined = undefined;
+  private kept: LogFront | undefined = undefined;
+  private readonly effect = new Effect();
   private readonly call: Call;
   private readonly evictor: Eviction;
 
@@ -27,6 +29,16 @@ export class Writes {
       mayEnter: (shard) => queued[shard] === 0,
       evicting: (a, record) => this.evicting(a, record),
     };
+  }
+
+  get log(): LogFront | undefined {
+    return this.kept;
+  }
+
+  set log(log: LogFront | undefined) {
+    this.kept = log;
+    this.call.effect = log === undefined ? undefined : this.effect;
+    this.effect.clear();
   }
 
   /** Whether the row's command has to wait for room in the log. */
@@ -43,7 +55,10 @@ export class Writes {
     }
     const position = call.random.position;
     execute(call, row, this.evictor);
-    if (call.dirty > 0) log.append(call, call.random.position === position ? 0 : position);
+    if (call.dirty === 0) return;
+    if (this.effect.argc === 0) return log.append(call, call, call.random.position === position ? 0 : position);
+    log.append(this.effect, call, 0);
+    this.effect.clear();
   }
 
   /**
@@ -57,7 +72,7 @@ export class Writes {
 
   /** A command has gone to a worker, to run with this seed. */
   handedOver(row: CommandRow, seed: number): void {
-    if (this.log !== undefined && (row.flags & WRITE) !== 0) this.log.append(this.call, seed);
+    if (this.log !== undefined && (row.flags & WRITE) !== 0) this.log.append(this.call, this.call, seed);
   }
 
   private evicting(a: Arena, record: Offset): void {

@@ -135,11 +135,19 @@ function spop(c: Call): void {
   if (record === 0) return c.reply.nil();
   const a = c.arena;
   if (!isSet(a, record)) return c.reply.error(ERR.WRONGTYPE);
+  c.effect?.begin('SREM');
+  c.effect?.add(c.buf, c.off[1], c.len[1]);
   walk.draw(a, record, c.random);
-  replyMember(c, walk);
+  popReached(c, walk);
   if (setSize(a, record) === 1) deleteRecord(a, record);
   else setRemoveReached(a, record, walk);
   c.dirty++;
+}
+
+/** Replies with a member that is popped, and notes it for the log. */
+function popReached(c: Call, at: MemberWalk): void {
+  replyMember(c, at);
+  c.effect?.add(at.buf, at.at, at.length);
 }
 
 /** While a sixth of the members or more stays, they are popped one by one; below, those that stay are moved away. */
@@ -158,6 +166,8 @@ function popMany(c: Call): void {
   const count = Math.min(wanted, size);
   c.reply.setHeader(count);
   c.dirty += count;
+  c.effect?.begin(count === size ? 'UNLINK' : 'SREM');
+  c.effect?.add(c.buf, c.off[1], c.len[1]);
   if (count === size) {
     for (walk.start(a, record); walk.next(a); ) replyMember(c, walk);
     return deleteRecord(a, record);
@@ -167,7 +177,7 @@ function popMany(c: Call): void {
   let at = record;
   for (let i = 0; i < count; i++) {
     walk.draw(a, at, c.random);
-    replyMember(c, walk);
+    popReached(c, walk);
     at = setRemoveReached(a, at, walk);
   }
 }
@@ -190,7 +200,7 @@ function keepOnly(c: Call, a: Arena, record: Offset, stay: number, size: number)
   replySample(c, a, record, walk, stay, size, stayMember);
   const fits = canHold(a, setCost(stayers));
   if (fits) {
-    for (walk.start(a, record); walk.next(a); ) if (!stayerPlaces.has(walk.place)) replyMember(c, walk);
+    for (walk.start(a, record); walk.next(a); ) if (!stayerPlaces.has(walk.place)) popReached(c, walk);
     const expireAtMs = (a.u32[record >>> 2] & HEAD_EXPIRY) === 0 ? 0 : recordExpiry(a, record);
     setStore(c, 1, stayers, areIntegers(c, stayers), expireAtMs);
   }

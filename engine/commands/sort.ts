@@ -55,10 +55,15 @@ function sortRo(c: Call): void {
   sortKey(c, false);
 }
 
+/** Whether elements of equal weight are ordered by themselves. */
+let breaksTies = false;
+
 function sortKey(c: Call, mayStore: boolean): void {
   if (!parseOptions(c, mayStore)) return;
   const record = lookupRead(c, 1);
   let sorts = !unordered;
+  // The order of a set's members is not the same on every node, so what is stored must not depend on it.
+  breaksTies = target !== 0 && record !== 0 && isSet(c.arena, record);
   // A set has no order of its own that could be stored.
   if (unordered && target !== 0 && record !== 0 && isSet(c.arena, record)) {
     sorts = true;
@@ -193,7 +198,8 @@ function compareElements(x: number, y: number): number {
 function compareWeights(x: number, y: number): number {
   const { bytes, starts, lengths, scores } = weights;
   if (scores[x] !== scores[y]) return scores[x] - scores[y];
-  return compareBytes(bytes, starts[x], lengths[x], bytes, starts[y], lengths[y]);
+  const difference = compareBytes(bytes, starts[x], lengths[x], bytes, starts[y], lengths[y]);
+  return difference === 0 && breaksTies ? compareElements(x, y) : difference;
 }
 
 /** How many elements LIMIT leaves; the first of them is `limitStart`, clipped to what there is. */

@@ -15,6 +15,7 @@
  * Commands are kept by name, as the client sent them, not by number: a log outlives the version that wrote it.
  */
 import type { Call } from '../call.ts';
+import type { Request } from '../request.ts';
 
 const HAS_TIME = 1;
 const HAS_DB = 2;
@@ -42,13 +43,14 @@ export class BatchWriter {
     this.view = new DataView(this.u8.buffer);
   }
 
-  /** Adds the request in `call`; `seed` 0 when it drew nothing. */
-  add(call: Call, seed: number): void {
-    const argc = call.argc;
+  /** Adds a request that ran at this time in this database; `seed` 0 when it drew nothing. */
+  add(request: Request, nowMs: number, db: number, seed: number): void {
+    const argc = request.argc;
     let bytes = HEAD_BYTES + argc * VARINT_BYTES;
-    for (let i = 0; i < argc; i++) bytes += call.len[i];
-    this.open(bytes, call.nowMs, call.db, seed, argc);
-    for (let i = 0; i < argc; i++) this.argument(call.buf, call.off[i], call.len[i]);
+    for (let i = 0; i < argc; i++) bytes += request.len[i];
+    this.open(bytes, nowMs, db, seed, argc);
+    const { buf, off, len } = request;
+    for (let i = 0; i < argc; i++) this.argument(buf, off[i], len[i]);
   }
 
   /** Adds `UNLINK key`, for a key that the server itself takes away. */

@@ -7,6 +7,7 @@
  * (not reads) wait until there is room.
  */
 import type { Call } from '../call.ts';
+import type { Request } from '../request.ts';
 import { BatchWriter } from './batch.ts';
 import { type LogLink, NUMBER_DURABLE, NUMBER_WRITTEN, POLICY, POLICY_ALWAYS, STATUS, STATUS_OK } from './link.ts';
 
@@ -52,9 +53,9 @@ export class LogFront {
     return this.link.words[STATUS] === STATUS_OK;
   }
 
-  /** The request in `call` was accepted as a write; `seed` is what it began to draw with, 0 when it drew nothing. */
-  append(call: Call, seed: number): void {
-    this.batch.add(call, seed);
+  /** A write was accepted, in `call`'s database and at its time; `seed` is what it began to draw with, 0 for nothing. */
+  append(request: Request, call: Call, seed: number): void {
+    this.batch.add(request, call.nowMs, call.db, seed);
     if (this.batch.length >= SEALED_BYTES) this.seal();
   }
 
