@@ -192,17 +192,21 @@ export class LogScan {
     return new SegmentLog(disk, directory, options, state, log, segment);
   }
 
-  /** Makes durable what was read, and that it ends here. */
+  /**
+   * Makes durable what was read, and that it ends here. Where a sync has failed before, the system may show bytes that it
+   * believes to be on the disk and that are not: only writing them again makes it write them ("Can Applications Recover
+   * from fsync Failures?", Rebello and others, 2020). That holds for the seal too.
+   */
   private end(scanner: SegmentScanner): void {
-    const { file, offset } = scanner;
+    const { file, header, offset } = scanner;
     try {
-      // Even when it is sealed: the process that sealed it may have been killed before its sync.
-      sync(scanner);
-      if (scanner.header.end === 0) {
-        writeSeal(file, segmentSeed(scanner.header.log, scanner.header.segment), offset);
+      if (header.end === 0) {
+        scanner.rewriteUnproven();
         sync(scanner);
-        file.truncate(offset);
       }
+      writeSeal(file, segmentSeed(header.log, header.segment), offset);
+      sync(scanner);
+      if (header.end === 0) file.truncate(offset);
     } catch (error) {
       throw fromDisk(error);
     } finally {

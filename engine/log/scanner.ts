@@ -3,12 +3,14 @@
  * torn tail, or damage. For recovery and repair, which know what comes before and after. Blocks while it reads; up to the
  * speed of the checksum.
  */
-import type { Disk, DiskFile } from './disk.ts';
+import { type Disk, type DiskFile, writeAll } from './disk.ts';
 import { fromDisk } from './errors.ts';
 import type { LogRecord } from './log.ts';
 import { decodeRecord, isIntact, isPlausible, RECORD_HEADER_BYTES, recordBytesAt, watermarkAt } from './record.ts';
 import { readHeader, type SegmentHeader, segmentPath, segmentSeed } from './segment.ts';
 import type { FileWindow } from './window.ts';
+
+const REWRITTEN_BYTES = 1024 * 1024;
 
 /** How the records of a segment end. */
 export interface Ending {
@@ -29,6 +31,8 @@ export class SegmentScanner {
   readonly sizeBytes: number;
   /** Behind the last record read. */
   offset: number;
+  /** Everything below was synced: the last record read says so. */
+  proven: number;
   private readonly window: FileWindow;
   private readonly seed: number;
   /** Records end here at the latest. */
@@ -52,6 +56,7 @@ export class SegmentScanner {
     }
     this.seed = segmentSeed(this.header.log, segment);
     this.offset = this.header.headerBytes;
+    this.proven = this.header.headerBytes;
     this.limit = this.header.end <= 0 ? this.sizeBytes : Math.min(this.header.end, this.sizeBytes);
     window.attach(this.file);
   }
@@ -67,6 +72,7 @@ export class SegmentScanner {
     at = window.at(offset, size, this.limit);
     if (at < 0 || !isIntact(window.u32, at, this.seed, offset)) return false;
     decodeRecord(window.u8, window.u32, at, into);
+    this.proven = watermarkAt(window.u32, at);
     this.offset += size;
     return true;
   }
@@ -132,6 +138,16 @@ export class SegmentScanner {
       }
     }
     return last + 1 - this.offset;
+  }
+
+  /** Writes again what no record proves to have been synced. */
+  rewriteUnproven(): void {
+    const { window } = this;
+    for (let offset = this.proven; offset < this.offset; offset += REWRITTEN_BYTES) {
+      const length = Math.min(REWRITTEN_BYTES, this.offset - offset);
+      const at = window.at(offset, length, this.offset);
+      writeAll(this.file, window.u8, at, length, offset);
+    }
   }
 
   close(): void {

@@ -24,10 +24,10 @@
  *   again; 4. the draft is renamed and the directory synced; 5. the old file loses its spare zeros. Records go into the new
  *   one only then. Before 3 the old one is the last, as if nothing had happened. From 3 on it ends at the seal, and whether
  *   the name of 4 was durable or not, all records are in sealed segments. A draft that remains is thrown away.
- * - Recovery does not append behind what it finds. It syncs and seals the last segment where its good records end, which
- *   also makes durable what a killed process had only handed to the system, and begins a new one by steps 1 and 4. If the
- *   power goes in between, the next recovery finds the same records, or the seal. A last segment without records is
- *   replaced by the new one under the same number.
+ * - Recovery does not append behind what it finds. It writes again what no watermark proves, syncs and seals the last
+ *   segment where its good records end, which makes durable what a killed process had only handed to the system, or could
+ *   not sync; then it begins a new one by steps 1 and 4. If the power goes in between, the next recovery finds the same
+ *   records, or the seal. A last segment without records is replaced by the new one under the same number.
  * - Dropping: the oldest segment is unlinked and the directory synced, one by one, so that no gap can remain.
  * - Closing: sync, seal, sync. Before the seal is durable it was no clean stop, and nothing is lost.
  *

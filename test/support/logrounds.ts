@@ -88,6 +88,9 @@ function failAt(seed: number, step: number, fault: Fault): number {
   }
   disk.crash(LOSSES[random.below(LOSSES.length)]);
   workload.open();
+  // What was found counts as durable, also what a process that could not sync it has left in the system's memory.
+  disk.crash('unsynced');
+  workload.open();
   workload.verify();
   return isOver ? -1 : disk.fired;
 }
