@@ -6,6 +6,7 @@
 import { realDisk } from '../log/realdisk.ts';
 import { releaseChunk } from './chunk.ts';
 import { SnapshotError } from './file-errors.ts';
+import { stepBack } from './priority.ts';
 import type { ReadMessage, ReadReply, ReadTask } from './read.ts';
 import { SnapshotFileReader } from './read-file.ts';
 import { type WriteMessage, type WriteOutcome, WriteState, type WriteTask } from './write.ts';
@@ -17,6 +18,7 @@ import { openTarget, type Summary, type TargetFile } from './write-file.ts';
  */
 export function writeSnapshot(task: WriteTask): Promise<WriteOutcome> {
   const { target, port, pending } = task;
+  stepBack();
   const state = new WriteState(task.state);
   let file: TargetFile | undefined;
   let error: SnapshotError | undefined;
