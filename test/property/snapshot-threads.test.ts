@@ -74,7 +74,7 @@ describe('a snapshot by several threads', () => {
     locks.takeMarked(all);
     for (let i = 0; i < 40; i++) {
       const command = r.below(2) === 0 ? anyCommand(r) : ['APPEND', `k:${r.below(KEYS)}`, 'x'];
-      if (!/^flush/i.test(String(command[0])) && !command.includes('9223372036854775807')) engine.run(...command);
+      if (!/^flush/i.test(String(command[0]))) engine.run(...command);
     }
     if (r.below(4) === 0) engine.run('DEL', ...Array.from({ length: 30 }, () => `k:${r.below(KEYS)}`));
     locks.releaseAll();
