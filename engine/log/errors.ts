@@ -51,7 +51,7 @@ export class LogError extends Error {
 export function corrupt(file: string, offset: number, what: string): LogError {
   const text =
     `the log is damaged: ${what}, in ${file} at offset ${offset}. ` +
-    'Nothing was changed. Run with --repair to see what can be kept and what would be lost; it asks before it does anything.';
+    'Nothing was changed. Run with --repair to see what can be kept and what would be lost; it does nothing that was not asked for.';
   const error = new LogError('CORRUPT', text, file, offset);
   error.what = what;
   return error;

@@ -1,12 +1,11 @@
-import { dirname } from 'node:path';
-import { type Disk, DiskError, type DiskFile } from '../../engine/log/disk.ts';
-import type { Random } from '../../engine/random.ts';
-
 /**
  * A disk in memory that loses what a real one may lose. Each file keeps apart what is synced and what is only written,
  * each directory which names are synced; `crash` throws away what a loss of power could. Every call is one *step*;
  * `failAt` makes a step fail. Paths are plain names, directories exist as soon as they are named.
  */
+import { dirname } from 'node:path';
+import { type Disk, DiskError, type DiskFile } from '../../engine/log/disk.ts';
+import type { Random } from '../../engine/random.ts';
 
 export type Fault =
   /** The power goes: the step may or may not have happened, everything afterwards throws PowerLoss until `crash`. */

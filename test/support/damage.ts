@@ -1,3 +1,4 @@
+/** Damages a log file in every way of a kind, and checks that it is refused or read up to the damage. */
 import { LogError } from '../../engine/log/errors.ts';
 import { openLog } from '../../engine/log/recover.ts';
 import { SimDisk } from '../sim/simdisk.ts';

@@ -1,3 +1,4 @@
+/** Short ways to read a log from its beginning and to put something into it. */
 import type { Disk } from '../../engine/log/disk.ts';
 import { type LogScan, openLog, type TornTail } from '../../engine/log/recover.ts';
 import type { LogOptions, SegmentLog } from '../../engine/log/segmentlog.ts';

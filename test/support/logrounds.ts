@@ -1,9 +1,8 @@
+/** Rounds of faults on a simulated disk, as many as the caller wants; an error names the seed and the step. */
 import { LogError } from '../../engine/log/errors.ts';
 import { type Fault, type Loss, SimDisk } from '../sim/simdisk.ts';
 import { LogWorkload, untilPowerLoss } from './logworkload.ts';
 import { seeded } from './seeded.ts';
-
-/** Rounds of faults on a simulated disk, as many as the caller wants; an error names the seed and the step. */
 
 const STEPS = 12;
 const LOSSES: readonly Loss[] = ['unsynced', 'torn', 'torn', 'nothing'];

@@ -1,15 +1,14 @@
+/**
+ * Random work on a log with several groups: appends of all sizes, replacements, gaps, drops, rotations, re-opens. Beside
+ * it the plain list of what was appended, from which everything follows that may be found after a crash:
+ * the records on the disk are a run of that list, which ends at or behind the last acknowledged one.
+ */
 import { LogError } from '../../engine/log/errors.ts';
 import type { SegmentLog } from '../../engine/log/segmentlog.ts';
 import type { Random } from '../../engine/random.ts';
 import { PowerLoss, type SimDisk } from '../sim/simdisk.ts';
 import { reopen } from './log.ts';
 import { seeded } from './seeded.ts';
-
-/**
- * Random work on a log with several groups: appends of all sizes, replacements, gaps, drops, rotations, re-opens. Beside
- * it the plain list of what was appended, from which everything follows that may be found after a crash:
- * the records on the disk are a run of that list, which ends at or behind the last acknowledged one.
- */
 
 export const WORKLOAD_OPTIONS = { segmentBytes: 12 * 1024, reserveBytes: 4096 };
 export const WORKLOAD_DIRECTORY = '/data/log';
