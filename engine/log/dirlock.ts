@@ -18,7 +18,7 @@
  *
  * Limit: processes in containers of their own, which do not see each other's numbers, cannot be told from dead ones.
  */
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { LogError } from './errors.ts';
 
 const NAME = /^millrace\.lock\.(\d+)$/;
@@ -45,7 +45,7 @@ export function lockDirectory(directory: string): DirectoryLock {
 
 function acquire(directory: string): DirectoryLock {
   const draft = `${directory}/millrace.lock.${process.pid}.tmp`;
-  writeFileSync(draft, holderText(process.pid));
+  writeNew(draft, holderText(process.pid));
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const highest = highestLock(directory);
@@ -111,6 +111,12 @@ function readOr(path: string): string {
   }
 }
 
+/** Never into a file that is there: one left by a process of the same number may be a lock under another name. */
+function writeNew(path: string, text: string): void {
+  rmSync(path, { force: true });
+  writeFileSync(path, text, { flag: 'wx' });
+}
+
 function linkNew(from: string, to: string): boolean {
   try {
     linkSync(from, to);
@@ -151,7 +157,7 @@ function clearBelow(directory: string, number: number): void {
 function release(directory: string, number: number): void {
   const draft = `${directory}/millrace.lock.${process.pid}.tmp`;
   try {
-    writeFileSync(draft, RELEASED);
+    writeNew(draft, RELEASED);
     renameSync(draft, lockPath(directory, number));
   } catch {
     // The lock names a process that ends now: whoever comes next sees that.

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -76,6 +76,17 @@ describe('the lock of a directory', () => {
     const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'latin1' }));
     writeFileSync(join(directory, 'millrace.lock.3'), `${dead} - -\n`);
     lockDirectory(directory).release();
+  });
+
+  it.runIf(existsSync('/proc/self/stat'))('survives a kill between making the lock and clearing up', () => {
+    // In a container the next process often has the same number.
+    lockDirectory(directory);
+    const path = join(directory, 'millrace.lock.1');
+    const [pid, start, boot] = readFileSync(path, 'latin1').trim().split(' ');
+    writeFileSync(path, `${pid} ${Number(start) - 1} ${boot}\n`);
+    linkSync(path, join(directory, `millrace.lock.${pid}.tmp`));
+    lockDirectory(directory).release();
+    expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
   });
 
   it('goes to exactly one of many that find a dead holder', async () => {
