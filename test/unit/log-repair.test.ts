@@ -92,6 +92,21 @@ describe('repair', () => {
     expect(disk.list(DIR)).toContain('0000000000000002.log.2.damaged');
   });
 
+  it('counts entries as lost whose replacements are', () => {
+    const disk = filled();
+    const { log } = reopen(disk, DIR, SMALL);
+    put(log, 10, 'replaced');
+    put(log, 11, 'replaced');
+    log.close();
+    damage(disk, 9, 4096 + 45);
+    const plan = planRepair(disk, DIR);
+    expect(plan).toMatchObject({
+      cut: { segment: 9, offset: 4096 },
+      lost: [{ group: 0, from: 11, to: 11 }],
+      lostRecords: 1,
+    });
+  });
+
   it('keeps all records of a segment whose seal is damaged', () => {
     const disk = filled();
     damage(disk, 8, 530);
