@@ -38,7 +38,7 @@ export type { OptionName, OptionValue } from './config-options.ts';
 export type ChangeHook<N extends OptionName> = (value: OptionValue<N>) => string | undefined;
 
 /** What the command line asks for. */
-export type Action = 'run' | 'help' | 'version';
+export type Action = 'run' | 'help' | 'version' | 'plan-repair' | 'repair' | 'export-rdb';
 
 interface Entry {
   value: unknown;
@@ -57,6 +57,8 @@ export class Config {
   readonly settings: Settings;
   /** Absolute path of the file the configuration came from; empty when there is none. */
   file = '';
+  /** Absolute path of what export-rdb writes. */
+  exportFile = '';
   private readonly entries = new Map<OptionName, Entry>();
   private readonly hooks = new Map<OptionName, ((value: never) => string | undefined)[]>();
   /** Options that a file included by the main one sets: CONFIG REWRITE has to overrule it at the end of the main file. */
@@ -94,7 +96,9 @@ export class Config {
    * ConfigError, whose message is the one line to print.
    */
   parseArgs(args: readonly string[]): Action {
+    if (args[0] === 'export-rdb') return this.parseExport(args.slice(1));
     let from = 0;
+    let action: Action = 'run';
     if (args.length > 0 && args[0] === '-') {
       this.apply(readConfigText(readFileSync(0, 'latin1'), 'standard input'));
       from = 1;
@@ -106,6 +110,11 @@ export class Config {
     for (let i = from; i < args.length; ) {
       if (args[i] === '--help' || args[i] === '-h') return 'help';
       if (args[i] === '--version' || args[i] === '-v') return 'version';
+      if (args[i] === '--repair') {
+        action = args[i + 1] === 'yes' ? 'repair' : 'plan-repair';
+        i += action === 'repair' ? 2 : 1;
+        continue;
+      }
       if (!args[i].startsWith('--')) throw new ConfigError(`expected a --flag, found '${args[i]}' on the command line`);
       // As with Redis a flag and its value may come as one argument: '--port 7000'.
       const words = splitWords(args[i++].slice(2)) ?? [];
@@ -123,7 +132,21 @@ export class Config {
     if (this.get('workers') > this.get('shards')) {
       throw new ConfigError(`${this.get('workers')} workers need as many shards, but there are ${this.get('shards')}`);
     }
-    return 'run';
+    return action;
+  }
+
+  /** `export-rdb [--option value ...] file`, the file first or last. */
+  private parseExport(args: readonly string[]): Action {
+    const isFirst = args.length > 0 && !args[0].startsWith('-');
+    const file = isFirst ? args[0] : args[args.length - 1];
+    const rest = isFirst ? args.slice(1) : args.slice(0, -1);
+    if (args.includes('--help') || args.includes('-h')) return 'help';
+    if (file === undefined || file.startsWith('-'))
+      throw new ConfigError('export-rdb needs the name of a file to write');
+    const action = this.parseArgs(rest);
+    if (action !== 'run') throw new ConfigError('export-rdb takes options only');
+    this.exportFile = resolve(file);
+    return 'export-rdb';
   }
 
   /** Reads a configuration file, with what it includes. Throws ConfigError. */
@@ -305,10 +328,15 @@ export function helpText(): string {
   });
   return [
     'Usage: millrace [file | -] [--option value ...]',
+    '       millrace export-rdb [--dir <directory>] <file>',
     '',
     'The file is written like redis.conf; - reads it from standard input. Flags overrule it.',
     '  --help, -h     print this',
     '  --version, -v  print the version',
+    '  --repair       say what is damaged in the directory, and what a repair would lose; exit code 1 if anything is',
+    '  --repair yes   repair it; what is taken away stays beside the log as *.damaged',
+    '',
+    'export-rdb writes what a stopped node holds as a file that redis-server loads.',
     '',
     'Options:',
     ...rows,

@@ -11,6 +11,7 @@ import { boundMaxClients } from './filelimit.ts';
 import { humanBytes } from './info/format.ts';
 import { Logger } from './log.ts';
 import { Node } from './node.ts';
+import { repairDirectory } from './repair.ts';
 import { VERSION } from './version.ts';
 
 /** One line on standard error, and the end. */
@@ -89,6 +90,23 @@ function announce(config: Config, log: Logger): void {
   log.write('notice', `${config.get('shards')} shards, ${workers}, dispatch ${config.get('dispatch')}, ${memory}`);
 }
 
+/** Loads what the directory holds, and writes it as an RDB file. */
+async function exportRdb(config: Config, log: Logger): Promise<void> {
+  log.level = 'warning';
+  // Nothing of its own may be due while it is at it.
+  config.set('save', []);
+  const node = new Node(config, log, fail);
+  try {
+    await node.persistence.open();
+    const { keys, fileBytes, path } = await node.persistence.exportRdb(config.exportFile);
+    await node.close();
+    process.stdout.write(`${path}: ${keys} keys, ${fileBytes} bytes\n`);
+  } catch (error) {
+    fail((error as Error).message);
+  }
+  process.exit(0);
+}
+
 async function main(): Promise<void> {
   const config = new Config();
   const action = readCommandLine(config);
@@ -100,7 +118,11 @@ async function main(): Promise<void> {
     process.stdout.write(`millrace ${VERSION} (node ${process.versions.node})\n`);
     return;
   }
+  if (action === 'plan-repair' || action === 'repair') {
+    process.exit(repairDirectory(config, action === 'repair', (text) => process.stdout.write(text)));
+  }
   const log = enterDirectory(config);
+  if (action === 'export-rdb') return exportRdb(config, log);
   log.level = config.get('loglevel');
   const die = (message: string): never => {
     log.write('warning', `Fatal: ${message}`);

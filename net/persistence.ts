@@ -7,12 +7,15 @@
  */
 import { join } from 'node:path';
 import { COUNTER_DIRTY, COUNTER_USED_BYTES } from '../engine/arena.ts';
+import { type DirectoryLock, lockDirectory } from '../engine/log/dirlock.ts';
+import { LogError } from '../engine/log/errors.ts';
+import type { LogFront } from '../engine/log/front.ts';
 import { NUMBER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import type { RdbFacts } from '../engine/rdb/write.ts';
 import { BackgroundPool } from '../engine/snapshot/pool.ts';
 import { retain, snapshotName } from '../engine/snapshot/retain.ts';
-import type { SnapshotTarget } from '../engine/snapshot/write-file.ts';
+import type { SnapshotTarget, Summary } from '../engine/snapshot/write-file.ts';
 import { REDIS_VERSION } from './commands/connection.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatch.ts';
@@ -27,12 +30,16 @@ const CRON_MS = 100;
 /** After a snapshot that failed the next one that is due by itself waits. */
 const RETRY_MS = 5000;
 const KEPT_SNAPSHOTS = 1;
+/** How often it is looked whether there is room for entries that wait, before the log is closed. */
+const DRAIN_MS = 2;
 
 export const LOADING_TEXT = 'LOADING Redis is loading the dataset in memory';
 const SNAPSHOT_FAILED_TEXT =
-  'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk. ' +
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
   'Commands that may modify the data set are disabled, because this instance is configured to report errors during ' +
   'writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.';
+
+const LOG_FAILED_TEXT = 'MISCONF Errors writing to the AOF file: ';
 
 /** How a kind of snapshot went, for INFO. */
 export class SnapshotRecord {
@@ -70,6 +77,10 @@ export class Persistence {
   private cron: NodeJS.Timeout | undefined = undefined;
   /** COUNTER_DIRTY of all shards when the last snapshot that succeeded began. */
   private savedDirty = 0;
+  /** Keeps other processes out of the directory. */
+  private lock: DirectoryLock | undefined = undefined;
+  /** Changes of appendonly, one after the other: a log must have ended before the next one begins. */
+  private switching: Promise<void> = Promise.resolve();
   private triedMs = 0;
   /** Without a log: the index that the last snapshot had. */
   private index = 0;
@@ -92,10 +103,9 @@ export class Persistence {
       this.writer?.setPolicy(policy);
       return undefined;
     });
-    config.onChange('appendonly', (on) => {
+    config.onChange('appendonly', () => {
       if (this.loading !== undefined) return 'the data set is being loaded';
-      if (on && this.writer === undefined) void this.startLog(true);
-      if (!on && this.writer !== undefined) void this.stopLog();
+      this.switching = this.switching.then(() => this.followAppendOnly());
       return undefined;
     });
     config.onChange('stop-writes-on-bgsave-error', () => {
@@ -121,11 +131,13 @@ export class Persistence {
   /** Loads what the directory has, and opens the log. Clients get -LOADING till it resolves. Rejects with what to tell the operator. */
   async open(): Promise<void> {
     const { config, dispatcher } = this;
+    this.lock = this.lockDirectory();
     const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () => dispatcher.lockAll());
     this.loading = recovery.loading;
     dispatcher.beginLoading(LOADING_TEXT);
-    this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'));
-    if (config.get('appendonly') || this.hasLog()) {
+    const replays = config.get('appendonly') || this.hasLog();
+    this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'), replays);
+    if (replays) {
       const writer = this.makeWriter(this.loaded.index, false);
       this.loaded = await recovery.replay(writer, this.loaded);
       this.writer = writer;
@@ -141,6 +153,18 @@ export class Persistence {
     this.cron.unref();
     const needsBase = this.writer !== undefined && (this.loaded.fromRdb || this.writer.opened.hasGap);
     if (needsBase) this.begin('rewrite');
+  }
+
+  /** Before anything in the directory is touched. Where nothing can be written and nothing has to be, there is no lock. */
+  private lockDirectory(): DirectoryLock | undefined {
+    try {
+      return lockDirectory(this.directory);
+    } catch (error) {
+      const isReadOnly = error instanceof LogError && (error.code === 'READ_ONLY' || error.code === 'DENIED');
+      if (!isReadOnly || this.config.get('appendonly')) throw error;
+      this.log.write('warning', `Nothing can be saved here: ${error.message}`);
+      return undefined;
+    }
   }
 
   private hasLog(): boolean {
@@ -172,10 +196,17 @@ export class Persistence {
     this.dispatcher.keepLog(writer.front());
   }
 
+  private async followAppendOnly(): Promise<void> {
+    const isWanted = this.config.get('appendonly');
+    if (isWanted && this.writer === undefined) await this.startLog();
+    if (!isWanted && this.writer !== undefined) await this.stopLog();
+  }
+
   /** CONFIG SET appendonly yes: the log begins now, and a snapshot of what was before it follows. */
-  private async startLog(restarts: boolean): Promise<void> {
-    this.index++;
-    const writer = this.makeWriter(this.index, restarts);
+  private async startLog(): Promise<void> {
+    // One more is for snapshots that begin before the log does.
+    this.index += 2;
+    const writer = this.makeWriter(this.index, true);
     this.writer = writer;
     try {
       await writer.next();
@@ -185,19 +216,39 @@ export class Persistence {
       this.log.write('warning', `The log cannot be opened: ${(error as Error).message}`);
       return;
     }
-    this.dispatcher.exclusively(() => this.attachLog());
+    await this.exclusively(() => this.attachLog());
     this.log.write('notice', 'The log begins, and a snapshot of what was before it');
     if (this.running === undefined) this.begin('rewrite');
     else this.scheduled = 'rewrite';
   }
 
+  /** What was accepted so far is written first, and what waits for that is told then. */
   private async stopLog(): Promise<void> {
     const writer = this.writer as LogWriter;
-    this.writer = undefined;
-    this.index = this.dispatcher.log?.lastIndex ?? writer.opened.lastIndex;
+    const front = await this.exclusively(() => {
+      const { log } = this.dispatcher;
+      log?.seal();
+      this.index = log?.lastIndex ?? writer.opened.lastIndex;
+      this.writer = undefined;
+      this.dispatcher.writes.log = undefined;
+      return log;
+    });
+    await this.drain(front);
+    await writer.close();
     this.dispatcher.keepLog(undefined);
     this.logTroubled('');
-    await writer.close();
+  }
+
+  private exclusively<T>(act: () => T): Promise<T> {
+    return new Promise((resolve) => this.dispatcher.exclusively(() => resolve(act())));
+  }
+
+  /** Until the writer's thread has all entries; one that cannot write is not waited for. */
+  private async drain(front: LogFront | undefined): Promise<void> {
+    while (front !== undefined && !front.isOpen && front.isHealthy) {
+      front.advance();
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+    }
   }
 
   // ---------------------------------------------------------------- trouble
@@ -210,13 +261,10 @@ export class Persistence {
   }
 
   private updateRefusal(): void {
-    const { config } = this;
+    const { config, logTrouble } = this;
     const isSaving = config.get('save').length > 0 && config.get('stop-writes-on-bgsave-error');
-    if (this.logTrouble !== '') {
-      this.dispatcher.refusals.setWrites(`MISCONF Errors writing to the AOF file: ${this.logTrouble}`);
-    } else {
-      this.dispatcher.refusals.setWrites(isSaving && !this.saves.ok ? SNAPSHOT_FAILED_TEXT : '');
-    }
+    if (isSaving && !this.saves.ok) this.dispatcher.refusals.setWrites(SNAPSHOT_FAILED_TEXT);
+    else this.dispatcher.refusals.setWrites(logTrouble === '' ? '' : LOG_FAILED_TEXT + systemText(logTrouble));
   }
 
   // ---------------------------------------------------------------- snapshots
@@ -292,7 +340,9 @@ export class Persistence {
     const cover = (): Covered => {
       dirty = this.dirty;
       const timeMs = dispatcher.settledMs;
-      if (dispatcher.log === undefined) return { index: ++this.index, timeMs };
+      // While a log is about to begin: the index that was left free for this.
+      if (dispatcher.log === undefined)
+        return { index: this.writer === undefined ? ++this.index : this.index - 1, timeMs };
       dispatcher.log.seal();
       return { index: dispatcher.log.lastIndex, timeMs };
     };
@@ -315,10 +365,18 @@ export class Persistence {
       });
   }
 
+  /** Writes all there is as an RDB file, for other servers. */
+  async exportRdb(path: string): Promise<Summary> {
+    const cover = (): Covered => ({ index: this.index, timeMs: this.dispatcher.settledMs });
+    const done = await this.snapshotter.take(cover, (covered) => ({ format: 'rdb', path, facts: this.facts(covered) }));
+    return done.summary;
+  }
+
   private facts(covered: Covered): RdbFacts {
     let usedBytes = 0;
     for (const { f64 } of this.dispatcher.call.shards.arenas) usedBytes += f64[COUNTER_USED_BYTES];
-    return { redisVersion: REDIS_VERSION, createdAtSeconds: Math.floor(covered.timeMs / 1000), usedBytes };
+    const createdAtSeconds = Math.floor(covered.timeMs / 1000);
+    return { redisVersion: REDIS_VERSION, createdAtSeconds, usedBytes, logIndex: covered.index };
   }
 
   private published(kind: SnapshotKind, done: SnapshotDone): void {
@@ -374,9 +432,21 @@ export class Persistence {
   /** Writes and syncs what the log still has; ends the threads. */
   async close(): Promise<void> {
     clearInterval(this.cron);
-    this.dispatcher.log?.seal();
+    await this.switching;
+    const { log } = this.dispatcher;
+    log?.seal();
+    await this.drain(log);
     if (this.writer !== undefined) await this.writer.close();
+    if (log?.isHealthy === false)
+      this.log.write('warning', `The end of the log could not be written: ${this.logTrouble}`);
     this.dispatcher.keepLog(undefined);
     await this.pool.destroy();
+    this.lock?.release();
   }
+}
+
+/** What the system said, as `No space left on device`. */
+function systemText(message: string): string {
+  const text = /: [A-Z0-9]+: (.*)$/.exec(message)?.[1] ?? message;
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

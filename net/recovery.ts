@@ -2,13 +2,14 @@
  * How a node gets its data back at start: the newest whole snapshot (or, where there is none, an RDB file), then the log
  * behind it. Main thread, in slices, so that clients hear -LOADING and INFO tells how far it is.
  */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call } from '../engine/call.ts';
 import type { CommandTable } from '../engine/command.ts';
 import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
+import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
 import { SnapshotReader } from '../engine/snapshot/read.ts';
 import { loadSnapshot } from '../engine/snapshot/read-load.ts';
@@ -37,7 +38,7 @@ export interface Loaded {
   lastMs: number;
   keys: number;
   expiredKeys: number;
-  /** Whether it came from an RDB file, which no log reaches back to. */
+  /** Whether it came from an RDB file: then a log needs a snapshot of our own before it can be cut. */
   fromRdb: boolean;
 }
 
@@ -58,14 +59,18 @@ export class Recovery {
     this.lockAll = lockAll;
   }
 
-  /** Loads the newest snapshot of `directory`, or `rdbFile` in it. Rejects with the error that an operator should read. */
-  async loadBase(directory: string, rdbFile: string): Promise<Loaded> {
+  /**
+   * Loads the newest snapshot of `directory`, or `rdbFile` in it; `replays`: a log may follow. Rejects with the error that an
+   * operator should read.
+   */
+  async loadBase(directory: string, rdbFile: string, replays: boolean): Promise<Loaded> {
     const left = removeTemporary(realDisk, directory);
     if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
     const choice = newestWhole(realDisk, directory, () => false);
-    if (choice !== undefined) return this.loadSnapshot(choice.entry.path);
     const path = join(directory, rdbFile);
-    if (existsSync(path)) return this.loadRdb(path);
+    const rdbIndex = existsSync(path) ? logIndexOf(path) : undefined;
+    if (choice !== undefined && choice.entry.index >= (rdbIndex ?? 0)) return this.loadSnapshot(choice.entry.path);
+    if (rdbIndex !== undefined) return this.loadRdb(path, rdbIndex, !replays);
     return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
   }
 
@@ -87,9 +92,10 @@ export class Recovery {
     return { index: groups[0].index, lastMs: timeMs, keys, expiredKeys: 0, fromRdb: false };
   }
 
-  private async loadRdb(path: string): Promise<Loaded> {
+  /** `dropExpired` is for files that no log follows: it may have made a key last longer than its file says. */
+  private async loadRdb(path: string, index: number, dropExpired: boolean): Promise<Loaded> {
     const startedAt = performance.now();
-    const file = new RdbFile(openRdbSource(path), { dropExpired: true });
+    const file = new RdbFile(openRdbSource(path), { dropExpired });
     const { report } = file;
     const progress = new Progress('Loading the RDB file');
     this.call.setClock(Date.now());
@@ -119,7 +125,7 @@ export class Recovery {
       [report.skippedModuleData, 'pieces of data of modules'],
     ];
     for (const [count, what] of left) if (count > 0) this.log.write('warning', `Left out of it: ${count} ${what}`);
-    return { index: 0, lastMs: 0, keys: report.keys, expiredKeys: report.expired, fromRdb: true };
+    return { index, lastMs: 0, keys: report.keys, expiredKeys: report.expired, fromRdb: true };
   }
 
   /** Runs what the log holds behind `base`. */
@@ -167,4 +173,20 @@ export class Recovery {
 
 function seconds(startedAt: number): string {
   return ((performance.now() - startedAt) / 1000).toFixed(2);
+}
+
+/** The facts of an RDB file lie at its beginning. */
+const FACTS_BYTES = 512;
+
+/** The last entry of the log that an RDB file contains, if we wrote it; 0 for one from elsewhere. */
+function logIndexOf(path: string): number {
+  const bytes = Buffer.alloc(FACTS_BYTES);
+  const file = openSync(path, 'r');
+  const length = readSync(file, bytes, 0, FACTS_BYTES, 0);
+  closeSync(file);
+  const at = bytes.subarray(0, length).indexOf(LOG_INDEX_FACT);
+  if (at < 0) return 0;
+  // Behind the name a string: one byte of length, and digits.
+  const digits = at + LOG_INDEX_FACT.length;
+  return Number(bytes.toString('latin1', digits + 1, digits + 1 + bytes[digits]));
 }

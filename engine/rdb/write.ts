@@ -19,6 +19,9 @@ import {
 } from './opcodes.ts';
 import { RdbOutput } from './output.ts';
 
+/** The fact that says which entries of the log a file contains. Other servers pass over facts they do not know. */
+export const LOG_INDEX_FACT = 'millrace-log-index';
+
 /** What the file says of the server that wrote it. */
 export interface RdbFacts {
   /** The version of Redis whose format this is: servers log it. */
@@ -26,6 +29,8 @@ export interface RdbFacts {
   /** Seconds since 1970. */
   createdAtSeconds: number;
   usedBytes: number;
+  /** The last entry of the log that the file contains; only we read it. */
+  logIndex?: number;
 }
 
 export class RdbFileWriter {
@@ -49,6 +54,7 @@ export class RdbFileWriter {
     this.fact('ctime', String(facts.createdAtSeconds));
     this.fact('used-mem', String(facts.usedBytes));
     this.fact('aof-base', '0');
+    if (facts.logIndex !== undefined) this.fact(LOG_INDEX_FACT, String(facts.logIndex));
     this.flush();
   }
 
