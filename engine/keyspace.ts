@@ -34,6 +34,7 @@ import {
   EXPIRY_BYTES,
   HEAD_EXPIRY,
   HEAD_KEYSPACE_SHIFT,
+  HEAD_OF_VALUE,
   keyLength,
   keyStart,
   RECORD_HEADER_BYTES,
@@ -275,8 +276,7 @@ export function overwriteRecord(
     freeValue(a, record);
     free(a, record);
   }
-  const keyspace = (head >>> HEAD_KEYSPACE_SHIFT) << HEAD_KEYSPACE_SHIFT;
-  a.u32[to >>> 2] = keyspace | a.u32[WORD_EPOCH] | type | (has ? HEAD_EXPIRY : 0);
+  a.u32[to >>> 2] = (head & ~HEAD_OF_VALUE) | type | (has ? HEAD_EXPIRY : 0);
   setValueWord(a, to, valueLength);
   if (has) {
     a.f64[(to + RECORD_HEADER_BYTES) >>> 3] = expireAtMs;
