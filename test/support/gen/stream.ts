@@ -119,6 +119,10 @@ class Clock implements Ids {
     this.odd = odd;
   }
 
+  restart(): void {
+    this.ms = this.base;
+  }
+
   next(r: Random): string {
     const kind = r.below(40);
     if (kind === 0) return pick(r, this.odd);
@@ -272,6 +276,11 @@ function command(r: Random, ids: Ids, canStar: boolean): Arg[] {
 
 const future = new Clock(FUTURE_MS, ['9000000000000-1', '9000000000000']);
 const any = new Clock(0, [...ODD_IDS, '0', '0-0', '0-1', '1', `0-${HIGHEST}`, `1-${HIGHEST}`]);
+
+/** Ids begin anew: after it, equal draws make equal commands. */
+export function restartStreamIds(): void {
+  future.restart();
+}
 
 export function streamCommand(r: Random): Arg[] {
   return command(r, future, true);
