@@ -3,13 +3,16 @@
  * The thread that owns the log calls it (thread.ts), and blocks while it reads; over any `Disk`.
  *
  * A log that was begun anew (CONFIG SET appendonly yes) starts with a record of type TYPE_RESTART, behind a gap: what comes
- * before it is in the snapshot that was to follow, and only there. Without that snapshot its entries mean nothing.
+ * before it is in the snapshot that was to follow, and only there. Without that snapshot its entries mean nothing: their
+ * segments are put aside before anything new is written. If they stayed, what comes behind them would be passed over with
+ * them at the next start, or they would be taken for entries that a later snapshot lacks, since indexes are given again.
  */
 import type { Disk } from './disk.ts';
-import { LogError } from './errors.ts';
+import { fromDisk, LogError } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
 import { TYPE_RESTART } from './record.ts';
 import { type LogScan, openLog, type TornTail } from './recover.ts';
+import { listSegments, segmentPath } from './segment.ts';
 import type { LogOptions, SegmentLog } from './segmentlog.ts';
 
 /** The one group there is. */
@@ -37,25 +40,49 @@ export function openBehind(
   restarts: boolean,
   take: (record: LogRecord, scan: LogScan) => void,
 ): Opened {
-  const notes: string[] = [];
   const scan = openLog(disk, directory, options);
   let last = afterIndex;
-  let hasGap = false;
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
-    if (restarts || hasGap || record.index <= last) continue;
+    if (restarts || record.index <= last) continue;
     if (record.index > last + 1) {
       if (record.type !== TYPE_RESTART) throw missing(directory, last, record.index);
-      hasGap = true;
-      notes.push(gapNote(last, record.index));
-      continue;
+      const note = gapNote(last, record.index);
+      const segment = scan.begunSegment;
+      scan.stop();
+      putAside(disk, directory, segment);
+      const rest = openBehind(disk, directory, options, last, false, take);
+      return { ...rest, hasGap: true, notes: [note, ...rest.notes] };
     }
     last = record.index;
     take(record, scan);
   }
   const log = scan.finish();
+  const notes: string[] = [];
   if (scan.torn !== undefined) notes.push(tornNote(scan.torn));
   if (log.lastIndex(GROUP) !== last) log.restartAt(GROUP, last + 1);
-  return { log, lastIndex: last, hasGap, notes };
+  return { log, lastIndex: last, hasGap: false, notes };
+}
+
+/**
+ * Takes the segments from `first` on out of the log; they stay beside it as `*.unused`. From the newest on, each durably, so
+ * that what is left is always a log.
+ */
+function putAside(disk: Disk, directory: string, first: number): void {
+  // A log that begins anew has just been opened, and so begins a segment.
+  if (first === 0) throw new Error('log: it begins anew in the middle of a segment');
+  try {
+    for (const segment of listSegments(disk, directory).reverse()) {
+      if (segment < first) return;
+      const path = segmentPath(directory, segment);
+      const names = new Set(disk.list(directory).map((name) => `${directory}/${name}`));
+      let aside = `${path}.unused`;
+      for (let i = 2; names.has(aside); i++) aside = `${path}.${i}.unused`;
+      disk.rename(path, aside);
+      disk.syncDirectory(directory);
+    }
+  } catch (error) {
+    throw fromDisk(error);
+  }
 }
 
 function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
@@ -72,6 +99,6 @@ function tornNote(torn: TornTail): string {
 function gapNote(last: LogIndex, next: LogIndex): string {
   return (
     `the log was begun anew at entry ${next} and the snapshot that belongs to it never came to its end: ` +
-    `what was written after entry ${last} without a log is lost, and what the log has from entry ${next} on cannot be used`
+    `what was written after entry ${last} without a log is lost, and what the log has from entry ${next} on cannot be used: it stays beside the log as *.unused`
   );
 }

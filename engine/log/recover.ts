@@ -17,7 +17,7 @@ import { randomBytes } from 'node:crypto';
 import { type Disk, DiskError } from './disk.ts';
 import { corrupt, fromDisk, LogError, syncFailed } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
-import { emptyRecord, TYPE_ENTRY } from './record.ts';
+import { emptyRecord, recordBytes, TYPE_ENTRY } from './record.ts';
 import { SegmentScanner } from './scanner.ts';
 import { listSegments, segmentPath, segmentSeed, writeSeal } from './segment.ts';
 import { DEFAULT_LOG_OPTIONS, type LogOptions, SegmentLog } from './segmentlog.ts';
@@ -97,6 +97,14 @@ export class LogScan {
     this.isDone = true;
     this.bytesDone = this.bytesTotal;
     return undefined;
+  }
+
+  /** The segment that the last record read begins; 0 when it is not the first one there. */
+  get begunSegment(): number {
+    const { scanner, record } = this;
+    if (scanner === undefined) return 0;
+    const isFirst = scanner.offset === scanner.header.headerBytes + recordBytes(record.length);
+    return isFirst ? scanner.header.segment : 0;
   }
 
   private take(scanner: SegmentScanner, offset: number): void {
