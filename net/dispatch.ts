@@ -162,10 +162,16 @@ export class Dispatcher implements Executor {
     if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
     if (this.refusals.any) {
       const text = this.refusals.of(row);
-      if (text !== '') return this.reject(id, text);
+      if (text !== '') {
+        this.unfence(session.id);
+        return this.reject(id, text);
+      }
     }
     const clients = session.clients;
-    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) return STALLED;
+    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) {
+      this.unfence(session.id);
+      return STALLED;
+    }
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
     if (this.writes.mustWait(row)) return this.stall(session);
     call.begin(row);
@@ -385,6 +391,8 @@ export class Dispatcher implements Executor {
 
   private executeSingle(session: Session, row: CommandRow, id: number): Outcome {
     const call = this.call;
+    // It may have one from when somebody waited for its key.
+    if (this.fences.count > 0) this.unfence(session.id);
     call.hashKey(row.firstKey);
     const shard = call.arena.shard;
     if (this.queued[shard] === 0 && this.runsHere(id) && this.borrow(shard)) {
@@ -442,6 +450,7 @@ export class Dispatcher implements Executor {
     const first = row.scope === SCOPE_ALL ? 0 : this.needed.indexOf(1);
     for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.locks.release(shard);
     const outcome = this.handOver(session, row, id, this.workers.ofShard(first), SEVERAL_SHARDS);
+    if (outcome === DONE) this.unfence(session.id);
     if (outcome !== QUEUED) return outcome;
     for (let shard = 0; shard < this.needed.length; shard++) this.queued[shard] += this.needed[shard];
     if (writes) this.fences.put(session.id, this.needed);
