@@ -54,7 +54,7 @@ interface Moment {
 class History implements Witness {
   readonly lines: string[] = [];
   snapshots = 0;
-  private readonly moments = new Map<number, Moment>();
+  private readonly moments = new Map<number, Moment[]>();
   /** What lasts: the state of this index or of a later one. */
   private floor = 0;
   private syncedIndex = 0;
@@ -66,22 +66,24 @@ class History implements Witness {
 
   constructor(known: Moment[] | undefined) {
     this.known = known;
-    this.moments.set(0, { nowMs: START_MS, state: new Map() });
+    this.moments.set(0, [{ nowMs: START_MS, state: new Map() }]);
   }
 
   trace(text: string): void {
     this.lines.push(text);
   }
 
-  reached(index: number, node: SimNode): void {
-    if (this.moments.has(index)) return;
+  reached(index: number, node: SimNode, anew: boolean): void {
+    const moments = this.moments.get(index);
+    if (moments !== undefined && !anew) return;
     const at = this.count++;
     let moment = this.known?.[at];
     if (moment === undefined) {
       moment = { nowMs: node.engine.nowMs as number, state: stateOf(node.engine) };
       this.known?.push(moment);
     }
-    this.moments.set(index, moment);
+    if (moments === undefined) this.moments.set(index, [moment]);
+    else moments.push(moment);
   }
 
   began(index: number): void {
@@ -111,15 +113,20 @@ class History implements Witness {
   /** Throws unless a node that has just started has what it must have. From now on that is what there was. */
   judge(node: SimNode): void {
     const { engine, loadedIndex } = node;
-    const moment = this.moments.get(loadedIndex);
     if (loadedIndex < this.floor)
       throw new Error(`what entry ${this.floor} made is lost: there is entry ${loadedIndex}`);
-    if (moment === undefined) throw new Error(`entry ${loadedIndex} was never accepted`);
-    engine.nowMs = Math.max(moment.nowMs, node.loadedMs);
-    const found = differences(alive(moment.state, engine.nowMs), stateOf(engine));
-    if (found.length > 0) throw new Error(`after entry ${loadedIndex}: ${found.join('; ')}`);
+    const moments = this.moments.get(loadedIndex);
+    if (moments === undefined) throw new Error(`entry ${loadedIndex} was never accepted`);
+    let found: string[] = [];
+    const moment = moments.find(({ nowMs, state }) => {
+      engine.nowMs = Math.max(nowMs, node.loadedMs);
+      found = differences(alive(state, engine.nowMs), stateOf(engine));
+      return found.length === 0;
+    });
+    if (moment === undefined) throw new Error(`after entry ${loadedIndex}: ${found.join('; ')}`);
     engine.verify();
     for (const index of this.moments.keys()) if (index > loadedIndex) this.moments.delete(index);
+    this.moments.set(loadedIndex, [moment]);
     this.floor = loadedIndex;
     this.syncedIndex = loadedIndex;
     this.baseIndex = 0;

@@ -56,8 +56,8 @@ const NO_EVICTION = { makeRoom: () => true };
 
 /** What happens that decides what must be there after a crash. */
 export interface Witness {
-  /** The data set is now what everything up to this index makes it. */
-  reached(index: number, node: SimNode): void;
+  /** The data set is now what everything up to this index makes it; `anew`: so is something else that had the index. */
+  reached(index: number, node: SimNode, anew: boolean): void;
   /** The log begins anew behind `index`: what it holds counts from the first snapshot on that covers it. */
   began(index: number): void;
   /** Entries up to this one were said to be durable. */
@@ -214,7 +214,7 @@ export class SimNode {
       for (let count = 1 + r.below(4); count > 0; count--) this.command();
       this.kept?.front.seal();
     }
-    if (this.kept !== undefined) this.witness.reached(this.kept.front.lastIndex, this);
+    if (this.kept !== undefined) this.witness.reached(this.kept.front.lastIndex, this, false);
     if (this.opening !== undefined && r.below(2) === 0) this.finishStart();
     this.changeSettings();
     if (this.kept !== undefined && r.below(4) > 0) this.writeLog(this.kept);
@@ -326,7 +326,7 @@ export class SimNode {
 
   /** CONFIG SET appendonly yes: the log begins anew, and is attached when it is open. */
   private startLog(): void {
-    this.index++;
+    this.index += 2;
     this.witness.trace(`appendonly yes behind ${this.index}`);
     try {
       const { log, lastIndex } = openBehind(this.disk, LOG_DIRECTORY, LOG_OPTIONS, this.index, true, () => {});
@@ -427,12 +427,13 @@ export class SimNode {
     const { engine, kept } = this;
     run.timeMs = engine.nowMs as number;
     if (kept === undefined) {
-      run.index = ++this.index;
+      // While a log is about to begin: the index that was left free for this.
+      run.index = this.opening === undefined ? ++this.index : this.index - 1;
     } else {
       kept.front.seal();
       run.index = kept.front.lastIndex;
     }
-    this.witness.reached(run.index, this);
+    this.witness.reached(run.index, this, kept === undefined);
     this.witness.trace(`snapshot of entry ${run.index} begins`);
     run.number = beginSnapshot(engine.shards.arenas, run.timeMs);
   }
@@ -494,7 +495,8 @@ export class SimNode {
   /** SHUTDOWN: what was accepted is written and synced. */
   close(): void {
     this.witness.trace('shutdown');
-    if (this.opening !== undefined) this.opening.log.close();
+    // What is not attached holds nothing.
+    this.opening = undefined;
     if (this.kept !== undefined) this.drain(this.kept);
   }
 }
