@@ -57,6 +57,7 @@ import {
   tableNoteExpiry,
   tableRemove,
   tableReplace,
+  tableReserve,
 } from './table.ts';
 import { freeValue, hasRoot } from './values.ts';
 
@@ -81,6 +82,12 @@ function tableForInsert(a: Arena, db: number): Offset {
   const word = (DATABASE_DIRECTORY_OFFSET >>> 2) + keyspaceOf(a, db);
   if (a.u32[word] === 0) a.u32[word] = tableCreate(a, true);
   return a.u32[word];
+}
+
+/** So many keys are about to be put into an empty database, over all shards: makes their tables large enough at once. */
+export function reserveKeys(arenas: readonly Arena[], db: number, count: number): void {
+  const share = Math.ceil(count / arenas.length);
+  for (const a of arenas) if (share > 0) tableReserve(a, tableForInsert(a, db), share);
 }
 
 function tableOfRecord(a: Arena, record: Offset): Offset {

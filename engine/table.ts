@@ -268,6 +268,15 @@ function newBuckets(a: Arena, count: number): Offset {
   return block;
 }
 
+/**
+ * Gives an empty table the buckets that so many records will need, as inserting them would have: without moving any. Costs
+ * 64 bytes and about 50 ns per seven records.
+ */
+export function tableReserve(a: Arena, t: Offset, count: number): void {
+  if (a.u32[(t + COUNT) >>> 2] !== 0) return;
+  while (a.u32[(t + BUCKETS) >>> 2] * SPLIT_LOAD < count) split(a, t);
+}
+
 /** Splits the bucket whose turn it is: half of its records go to a new last bucket. */
 function split(a: Arena, t: Offset): void {
   const u32 = a.u32;

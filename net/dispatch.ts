@@ -40,6 +40,9 @@ import type { LogFront } from '../engine/log/front.ts';
 import { Random } from '../engine/random.ts';
 import { Reply } from '../engine/reply.ts';
 import type { Shards } from '../engine/shards.ts';
+import { isSwept } from '../engine/snapshot/epoch.ts';
+import type { Saver } from '../engine/snapshot/saver.ts';
+import { sweepStep } from '../engine/snapshot/sweep.ts';
 import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
@@ -61,6 +64,8 @@ const HEAVY_US = 1000;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 /** Buckets with something to expire that are looked at when a shard is borrowed. */
 const EXPIRE_BUCKETS = 4;
+/** Buckets that a snapshot sweeps then. */
+const SWEEP_BUCKETS = 4;
 /** How long the replies of workers may be handed out in one go, and after how many of them the clock is looked at. */
 const REPLIES_MS = 4;
 const REPLIES_PER_LOOK = 32;
@@ -106,6 +111,8 @@ export class Dispatcher implements Executor {
   /** Commands that workers ran. */
   ranOnWorkers = 0;
   readonly refusals = new Refusals();
+  /** With what this thread saves keys for snapshots, once it takes part in them. */
+  saver: Saver | undefined = undefined;
   readonly writes: Writes;
   /** Set by `defer` while the command runs. */
   private isDeferred = false;
@@ -277,7 +284,7 @@ export class Dispatcher implements Executor {
   /** Takes the locks of the marked shards, for a command that runs here. */
   private takeMarked(): void {
     this.locks.takeMarked(this.needed);
-    for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.expire(shard);
+    for (let shard = 0; shard < this.needed.length; shard++) if (this.needed[shard] === 1) this.keepHouse(shard);
   }
 
   /**
@@ -418,14 +425,16 @@ export class Dispatcher implements Executor {
     if (this.locks.held[shard] === 1) return true;
     if (this.mode === 'inline') this.locks.take(shard);
     else if (!this.locks.tryTake(shard)) return false;
-    this.expire(shard);
+    this.keepHouse(shard);
     return true;
   }
 
-  /** What is due in a shard just borrowed goes first: under full load its worker hardly gets the lock. */
-  private expire(shard: number): void {
+  /** A little of what its worker has to do in a shard just borrowed: under full load that hardly gets the lock. */
+  private keepHouse(shard: number): void {
     const arena = this.shards.arenas[shard];
     if (arena.f64[COUNTER_NEXT_EXPIRY] <= this.call.nowMs) expireDue(arena, this.call.nowMs, EXPIRE_BUCKETS);
+    const { saver } = this;
+    if (saver !== undefined && !isSwept(arena) && !saver.isBehind) sweepStep(arena, saver, SWEEP_BUCKETS);
   }
 
   private executeMany(session: Session, row: CommandRow, id: number): Outcome {

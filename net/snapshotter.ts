@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { releaseChunk } from '../engine/snapshot/chunk.ts';
 import { abortSnapshot, beginSnapshot, isAborted, isSwept } from '../engine/snapshot/epoch.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { Saver } from '../engine/snapshot/saver.ts';
+import { Saver, sizesChunk } from '../engine/snapshot/saver.ts';
 import type { SnapshotMessage } from '../engine/snapshot/sweeper.ts';
 import { SnapshotWriter } from '../engine/snapshot/write.ts';
 import type { SnapshotTarget, Summary } from '../engine/snapshot/write-file.ts';
@@ -51,6 +51,7 @@ export class Snapshotter {
     };
     this.saver = new Saver((chunk, keys, snapshot) => this.receive({ chunk, keys, snapshot }), workers.snapshotPending);
     for (const arena of this.arenas) arena.saver = this.saver;
+    dispatcher.saver = this.saver;
     for (const port of workers.snapshotPorts) {
       port.on('message', (message: SnapshotMessage) => this.receive(message));
       port.unref();
@@ -117,6 +118,11 @@ export class Snapshotter {
       this.dispatcher.exclusively(() => {
         const now = cover();
         this.writer.start(target(now, randomUUID()));
+        const sizes = sizesChunk(this.arenas);
+        if (sizes.length > 0) {
+          Atomics.add(this.workers.snapshotPending, 0, sizes.length);
+          this.writer.write(sizes, 0);
+        }
         this.current = beginSnapshot(this.arenas, now.timeMs);
         resolve(now);
       });

@@ -153,8 +153,17 @@ class LogThread {
     for (let message = receiveMessageOnPort(this.data.port); message !== undefined; ) {
       const request = message.message as LogRequest;
       if (request.kind === 'more') this.credits++;
-      else this.log?.dropThrough(GROUP, request.through);
+      else this.drop(request.through);
       message = receiveMessageOnPort(this.data.port);
+    }
+  }
+
+  /** What cannot be removed now goes with the next snapshot. */
+  private drop(through: number): void {
+    try {
+      this.log?.dropThrough(GROUP, through);
+    } catch (error) {
+      if (!(error instanceof LogError) || error.code === 'SYNC_FAILED') throw error;
     }
   }
 
@@ -170,7 +179,6 @@ class LogThread {
       this.takeRequests();
       const took = this.take(log);
       const isWritten = this.write(log);
-      if (took) this.ringMain();
       if (!isWritten) {
         Atomics.wait(words, BELL, bell, RETRY_MS);
         if (stop) return;
@@ -219,7 +227,7 @@ class LogThread {
       bytes += length;
       this.ring.release(at);
     }
-    Atomics.store(this.words, WAITED, 0);
+    if (Atomics.exchange(this.words, WAITED, 0) === 1) this.ringMain();
     return bytes > 0;
   }
 
@@ -274,6 +282,8 @@ class LogThread {
     numbers[NUMBER_SYNCS]++;
     numbers[NUMBER_LAST_SYNC_MS] = ms;
     numbers[NUMBER_LONGEST_SYNC_MS] = Math.max(numbers[NUMBER_LONGEST_SYNC_MS], ms);
+    // Replies may wait for it, also when nothing new was taken: appendfsync may just have become `always`.
+    this.ringMain();
   }
 
   private measure(log: SegmentLog): void {

@@ -15,7 +15,7 @@ import { lfuClock, lruClock } from '../access.ts';
 import { type Offset, WORD_DATABASES } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { hashKey, keySlot } from '../hash.ts';
-import { tableOf } from '../keyspace.ts';
+import { reserveKeys, tableOf } from '../keyspace.ts';
 import { tableFind } from '../table.ts';
 import { NewKey } from './decode-key.ts';
 import { ValueDecoder } from './decode-value.ts';
@@ -50,6 +50,8 @@ export interface LoadOptions {
   dropExpired?: boolean;
   /** Is added to. */
   report?: LoadReport;
+  /** How many keys there may be at the most: what RESIZEDB says beyond it is not believed. 0: it is not heeded. */
+  mostKeys?: number;
 }
 
 /**
@@ -92,6 +94,7 @@ export class ItemLoader {
   /** Whether EOF has been read. */
   isEnded = false;
   private readonly dropExpired: boolean;
+  private readonly mostKeys: number;
   private readonly key = new NewKey();
   private readonly decoder = new ValueDecoder();
   private readonly name = new RdbString();
@@ -103,6 +106,7 @@ export class ItemLoader {
   constructor(options: LoadOptions) {
     this.report = options.report ?? new LoadReport();
     this.dropExpired = options.dropExpired ?? false;
+    this.mostKeys = options.mostKeys ?? 0;
   }
 
   /** Loads the next item. When it throws, the place in the input is anywhere. */
@@ -169,7 +173,7 @@ export class ItemLoader {
       case RDB_OPCODE_SELECTDB:
         return this.select(c, input);
       case RDB_OPCODE_RESIZEDB:
-        input.length();
+        reserveKeys(c.shards.arenas, c.db, Math.min(input.length(), this.mostKeys));
         input.length();
         return;
       case RDB_OPCODE_AUX:

@@ -24,6 +24,8 @@ import { RDB_MAGIC, RDB_VERSION_NEWEST } from './opcodes.ts';
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** The clock is looked at after so many items. */
 const ITEMS_PER_LOOK = 64;
+/** Type, an empty name, an empty string. */
+const LEAST_KEY_BYTES = 3;
 const HEADER_BYTES = 9;
 const CHECKSUM_BYTES = 8;
 const FIRST_CHECKSUM_VERSION = 5;
@@ -59,7 +61,7 @@ export class RdbFile {
   /** Takes the source over, which it closes if it throws, and reads the header. */
   constructor(source: RdbSource, options: LoadOptions = {}) {
     this.source = source;
-    this.loader = new ItemLoader(options);
+    this.loader = new ItemLoader({ ...options, mostKeys: Math.floor(source.sizeBytes / LEAST_KEY_BYTES) });
     this.report = this.loader.report;
     try {
       this.fill(PIECE_BYTES);

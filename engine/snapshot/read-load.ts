@@ -26,7 +26,7 @@ export async function loadSnapshot(
   call: Call,
   onSlice: (bytesDone: number, bytesAll: number) => void,
 ): Promise<number> {
-  const loader = new ItemLoader({});
+  const loader = new ItemLoader({ mostKeys: source.footer.keys });
   const { report } = loader;
   const { nowMs } = call;
   let sliceEnd = performance.now() + SLICE_MS;

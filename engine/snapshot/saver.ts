@@ -12,16 +12,20 @@ import {
   type Offset,
   SNAPSHOT_AT,
   SNAPSHOT_MAP_OFFSET,
+  WORD_DATABASES,
   WORD_SNAPSHOT,
   WORD_SNAPSHOT_STATE,
 } from '../arena.ts';
+import { expiringCount, keyCount } from '../keyspace.ts';
 import { encodePair } from '../rdb/encode.ts';
-import { RDB_OPCODE_SELECTDB } from '../rdb/opcodes.ts';
+import { RDB_OPCODE_RESIZEDB, RDB_OPCODE_SELECTDB } from '../rdb/opcodes.ts';
 import { RdbOutput } from '../rdb/output.ts';
 import { HEAD_EPOCH, recordExpiry, recordKeyspace } from '../record.ts';
 import { ChunkBuffers } from './chunk.ts';
 import { SNAPSHOT_SWEEPING } from './epoch.ts';
 
+/** Opcodes, and three numbers of up to nine bytes. */
+const SIZE_BYTES = 32;
 /** A chunk that has come to this many bytes is handed out. One value that is larger makes a larger chunk. */
 export const CHUNK_BYTES = 1024 * 1024;
 /** Bytes pending above which sweeps pause. What writes save is handed out all the same. */
@@ -97,4 +101,28 @@ export class Saver {
     Atomics.add(this.pending, 0, chunk.length);
     this.emit(chunk, keys, snapshot);
   }
+}
+
+/**
+ * A chunk without keys for the beginning of a snapshot: how many keys each database has, so that whoever loads it makes its
+ * tables large enough at once. Under all locks.
+ */
+export function sizesChunk(arenas: readonly Arena[]): Uint8Array {
+  const databases = arenas[0].u32[WORD_DATABASES];
+  const out = new RdbOutput(new Uint8Array(new SharedArrayBuffer(databases * SIZE_BYTES)));
+  for (let db = 0; db < databases; db++) {
+    let keys = 0;
+    let expiring = 0;
+    for (const a of arenas) {
+      keys += keyCount(a, db);
+      expiring += expiringCount(a, db);
+    }
+    if (keys === 0) continue;
+    out.byte(RDB_OPCODE_SELECTDB);
+    out.lengthOf(db);
+    out.byte(RDB_OPCODE_RESIZEDB);
+    out.lengthOf(keys);
+    out.lengthOf(expiring);
+  }
+  return out.u8.subarray(0, out.length);
 }
