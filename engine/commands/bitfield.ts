@@ -48,6 +48,8 @@ function run(c: Call, readOnly: boolean): void {
   const length = record === 0 ? 0 : stringLength(a, record);
   c.reply.arrayHeader(operations.length);
   for (const operation of operations) execute(c, a, operation, start, length);
+  // With nothing but overflows refused the string is longer all the same. Redis counts no change then, and loses it.
+  if (highestBit >= 0 && grows && c.dirty === 0) c.dirty++;
 }
 
 /** Whether the string of the command that runs had to be made longer: then every write counts as a change. */
