@@ -49,6 +49,8 @@ export class Replayer {
         );
       }
       call.begin(row);
+      // A command that had waited passed over keys of a wrong type; one that had not found none before it took something.
+      call.retried = true;
       const { errors } = reply;
       execute(call, row, NO_EVICTION);
       reply.length = mark;
