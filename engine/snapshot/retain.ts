@@ -123,9 +123,14 @@ export function retain(disk: Disk, directory: string, keep = KEEP): number {
   return removed;
 }
 
-/** Removes what attempts that never ended have left; at start, before anything is written. How many files. */
+/**
+ * Removes what attempts that never ended have left; at start, before anything is read or written. How many files. What has a
+ * name then keeps it: a process that was killed while it published a snapshot may not have come to sync the directory, and
+ * what the log gets behind a snapshot is worth nothing without it.
+ */
 export function removeTemporary(disk: Disk, directory: string): number {
   const names = onDisk(() => disk.list(directory)).filter((name) => name.endsWith(TEMPORARY_SUFFIX));
   for (const name of names) onDisk(() => disk.unlink(join(directory, name)));
+  onDisk(() => disk.syncDirectory(directory));
   return names.length;
 }
