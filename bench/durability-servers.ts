@@ -51,7 +51,8 @@ export function inOrder(round: number): readonly Side[] {
 
 const directories = new Set<string>();
 process.on('exit', () => {
-  for (const dir of directories) rmSync(dir, { recursive: true, force: true });
+  // A server that was killed a moment ago may still be writing there.
+  for (const dir of directories) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 });
 
 /** A directory that is gone when the bench ends, at the latest. */
@@ -121,14 +122,17 @@ export async function withBoth<T>(
   use: (servers: Record<Side, Server>) => Promise<T>,
 ): Promise<T> {
   const started: Server[] = [];
+  const dirs = SIDES.map(() => makeDirectory());
   try {
-    for (const side of SIDES) {
-      started.push(await Server.start(specs[side], firstPort + started.length));
-      started[started.length - 1].pause();
+    for (const [i, side] of SIDES.entries()) {
+      const command = specs[side].command.replace('{dir}', dirs[i]);
+      started.push(await Server.start({ name: NAMES[side], command }, firstPort + i));
+      started[i].pause();
     }
     return await use({ ours: started[0], theirs: started[1] });
   } finally {
     await Promise.all(started.map((server) => server.stop()));
+    for (const dir of dirs) removeDirectory(dir);
   }
 }
 
