@@ -36,13 +36,32 @@ const FAULTS: readonly Fault[] = ['ENOSPC', 'EIO', 'short'];
 /** A node that cannot start because of its disk is started again so often. */
 const STARTS = 8;
 
-/** What one seed came to. */
-export interface Tally {
-  losses: number;
-  starts: number;
-  /** Starts that ended in a loss of power, and those that had a snapshot to load. */
-  interrupted: number;
-  loaded: number;
+/** Losses at the most for one seed, and for every so many seeds one at each step. */
+const LOSSES_PER_SEED = 12;
+const WHOLE_SEEDS = 40;
+
+/** What happened in how many lines of the traces. */
+const SIGNS = {
+  starts: /^loaded up to/,
+  /** Starts during which the power went, or the disk failed. */
+  startsInterrupted: /^the start came to nothing/,
+  snapshots: /^snapshot of entry \d+ is durable/,
+  snapshotsLoaded: /snapshot of entry [1-9]\d*$/,
+  snapshotsFailed: /^the snapshot failed/,
+  snapshotsAborted: /^the snapshot was aborted/,
+  logsCut: /are dropped$/,
+  logsBegun: /^appendonly yes/,
+  logsUnused: /^the log was begun anew/,
+  tornTails: /^the log ended in the middle of a write/,
+  writesFailed: /^the log was not written/,
+};
+
+/** How often each of them happened, and losses in all. */
+export type Tally = Record<keyof typeof SIGNS | 'losses', number>;
+
+export function emptyTally(): Tally {
+  const names = Object.keys(SIGNS).concat('losses');
+  return Object.fromEntries(names.map((name) => [name, 0])) as Tally;
 }
 
 interface Moment {
@@ -53,7 +72,6 @@ interface Moment {
 /** What must be there after a loss. */
 class History implements Witness {
   readonly lines: string[] = [];
-  snapshots = 0;
   private readonly moments = new Map<number, Moment[]>();
   /** What lasts: the state of this index or of a later one. */
   private floor = 0;
@@ -170,7 +188,6 @@ class Course {
   readonly history: History;
   readonly disk: SimDisk;
   starts = 0;
-  interrupted = 0;
   /** What may happen to the disk, and what the node is asked to do. */
   private readonly chance: Random;
   private worldMs = START_MS;
@@ -231,7 +248,7 @@ class Course {
         if (isLast && this.starts === before) throw new Error('a start fails, and nothing is wrong with the disk');
         this.stop();
         if (this.starts > before) break;
-        this.interrupted++;
+        this.history.trace('the start came to nothing');
       }
     }
   }
@@ -268,8 +285,9 @@ export async function surviveLoss(
       await course.goOn(3);
     }
     tally.losses++;
-    tally.starts += course.starts;
-    tally.interrupted += course.interrupted;
+    for (const [name, sign] of Object.entries(SIGNS)) {
+      tally[name as keyof Tally] += history.lines.filter((line) => sign.test(line)).length;
+    }
     return steps;
   } catch (error) {
     const text = `seed ${loss.seed}, ${loss.fault} at step ${loss.step}: ${(error as Error).message}`;
@@ -277,22 +295,33 @@ export async function surviveLoss(
     history.lines.push(text, String((error as Error).stack));
     return disk.steps;
   } finally {
-    if (show !== undefined) history.lines.forEach(show);
+    if (show !== undefined) for (const line of history.lines) show(line);
   }
 }
 
 /** The work of one seed, with something going wrong at each of its calls of the disk, or at `most` of them. */
-export async function powerLossRound(seed: number, most: number): Promise<Tally> {
-  const tally: Tally = { losses: 0, starts: 0, interrupted: 0, loaded: 0 };
+export async function powerLossRound(seed: number, most: number, tally: Tally): Promise<void> {
   const known: Moment[] = [];
   const steps = await surviveLoss({ seed, step: 0, fault: 'crash' }, tally, known);
   const random = new Random(Math.imul(seed, 104729) + 1);
-  const every = steps <= most ? 1 : steps / most;
-  for (let at = every === 1 ? 1 : 1 + random.below(every); at <= steps; at += every) {
-    const step = Math.floor(at);
+  const every = Math.max(1, steps / most);
+  for (let at = 1 + random.below(Math.floor(every)); at <= steps; at += every) {
     const isFault = random.below(4) === 0;
     const fault = isFault ? FAULTS[random.below(FAULTS.length)] : 'crash';
-    await surviveLoss({ seed, step, fault }, tally, isFault ? undefined : [...known]);
+    await surviveLoss({ seed, step: Math.floor(at), fault }, tally, isFault ? undefined : [...known]);
+  }
+}
+
+/** Rounds with the seeds from `first` on; `onRound` is called after each. */
+export async function powerLossRounds(
+  rounds: number,
+  first = 1,
+  onRound: (seed: number, tally: Tally) => void = () => {},
+): Promise<Tally> {
+  const tally = emptyTally();
+  for (let seed = first; seed < first + rounds; seed++) {
+    await powerLossRound(seed, seed % WHOLE_SEEDS === 0 ? Number.POSITIVE_INFINITY : LOSSES_PER_SEED, tally);
+    onRound(seed, tally);
   }
   return tally;
 }

@@ -127,13 +127,14 @@ export class SimNode {
   /** What the log's writer was asked to drop. */
   private readonly drops: number[] = [];
   /** Under appendfsync always the writer syncs whatever it takes. */
-  private always = true;
+  private always: boolean;
 
   private constructor(disk: SimDisk, engine: TestEngine, r: Random, witness: Witness) {
     this.disk = disk;
     this.engine = engine;
     this.r = r;
     this.witness = witness;
+    this.always = r.below(3) > 0;
     const { arenas } = engine.shards;
     this.evictor = makeEvictor(engine.shards, engine.settings, 0);
     this.writes = new Writes(engine.call, this.evictor, new Int32Array(arenas.length));
@@ -292,7 +293,7 @@ export class SimNode {
 
   private changeSettings(): void {
     const { r } = this;
-    if (r.below(25) === 0) this.always = r.below(3) > 0;
+    if (r.below(20) === 0) this.always = r.below(2) > 0;
     if (r.below(30) !== 0) return;
     if (this.kept !== undefined) this.stopLog(this.kept);
     else if (this.opening === undefined) this.startLog();
