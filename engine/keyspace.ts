@@ -84,10 +84,14 @@ function tableForInsert(a: Arena, db: number): Offset {
   return a.u32[word];
 }
 
-/** So many keys are about to be put into an empty database, over all shards: makes their tables large enough at once. */
-export function reserveKeys(arenas: readonly Arena[], db: number, count: number): void {
+/**
+ * So many keys are about to be put into an empty database, over all shards: makes the tables of the shards [from, to) large
+ * enough at once.
+ */
+export function reserveKeys(arenas: readonly Arena[], db: number, count: number, from: number, to: number): void {
   const share = Math.ceil(count / arenas.length);
-  for (const a of arenas) if (share > 0) tableReserve(a, tableForInsert(a, db), share);
+  if (share === 0) return;
+  for (const a of arenas) if (a.shard >= from && a.shard < to) tableReserve(a, tableForInsert(a, db), share);
 }
 
 function tableOfRecord(a: Arena, record: Offset): Offset {

@@ -3,6 +3,7 @@
  * behind it. Main thread, in slices, so that clients hear -LOADING and INFO tells how far it is.
  */
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Call } from '../engine/call.ts';
 import type { CommandTable } from '../engine/command.ts';
@@ -10,10 +11,9 @@ import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
 import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
+import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { SnapshotReader } from '../engine/snapshot/read.ts';
-import { loadSnapshot } from '../engine/snapshot/read-load.ts';
-import { newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
+import { type Choice, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
 import type { Logger } from './log.ts';
 import type { LogPiece, LogWriter } from './logwriter.ts';
 import { Progress } from './progress.ts';
@@ -21,6 +21,8 @@ import { Replayer } from './replay.ts';
 
 /** How long the main thread loads between two turns of the event loop. */
 const SLICE_MS = 10;
+/** How often it is looked how far other threads are. */
+const WATCH_MS = 50;
 /** Entries between two looks at the clock. */
 const ENTRIES_PER_LOOK = 16;
 
@@ -69,27 +71,66 @@ export class Recovery {
     const choice = newestWhole(realDisk, directory, () => false);
     const path = join(directory, rdbFile);
     const rdbIndex = existsSync(path) ? logIndexOf(path) : undefined;
-    if (choice !== undefined && choice.entry.index >= (rdbIndex ?? 0)) return this.loadSnapshot(choice.entry.path);
+    if (choice !== undefined && choice.entry.index >= (rdbIndex ?? 0)) {
+      return this.loadSnapshot(choice.entry.path, choice.entry.whole);
+    }
     if (rdbIndex !== undefined) return this.loadRdb(path, rdbIndex, !replays);
     return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
   }
 
-  private async loadSnapshot(path: string): Promise<Loaded> {
+  /** Threads of the pool load it, each its share of the shards. */
+  private async loadSnapshot(path: string, { header, footer }: Choice['entry']['whole']): Promise<Loaded> {
     const startedAt = performance.now();
-    const reader = await SnapshotReader.open(this.pool, path);
-    const { groups, timeMs } = reader.header;
-    const progress = new Progress('Loading the snapshot');
+    const { shards, settings } = this.call;
+    const count = shards.arenas.length;
+    const threads = Math.min(availableParallelism(), count);
+    const done = new Float64Array(new SharedArrayBuffer(threads * 8));
+    const share = (thread: number): number => Math.floor((thread * count) / threads);
+    this.loading.bytesAll = footer.offset;
+    const watching = this.watch('Loading the snapshot', done);
     this.lockAll();
-    this.call.setClock(timeMs);
-    const keys = await loadSnapshot(reader, this.call, (done, all) => {
-      this.loading.bytesDone = done;
-      this.loading.bytesAll = all;
-      progress.show(done, all);
-      this.lockAll();
-    });
-    progress.end();
+    const outcomes = await Promise.all(
+      Array.from({ length: threads }, (_, slot) =>
+        this.pool.run(
+          'loadSnapshotShare',
+          {
+            path,
+            arenas: shards.arenas.map((arena) => arena.buffer),
+            settings: settings.buffer,
+            from: share(slot),
+            to: share(slot + 1),
+            nowMs: header.timeMs,
+            progress: done.buffer,
+            slot,
+          },
+          [],
+        ),
+      ),
+    ).finally(() => watching.end());
+    let keys = 0;
+    for (const outcome of outcomes) {
+      if ('error' in outcome) throw SnapshotError.fromPlain(outcome.error);
+      keys += outcome.keys;
+    }
+    if (keys !== footer.keys) throw new Error(`the snapshot ${path} has ${footer.keys} keys, and ${keys} were loaded`);
     this.log.write('notice', `Snapshot ${path}: ${keys} keys loaded in ${seconds(startedAt)} s`);
-    return { index: groups[0].index, lastMs: timeMs, keys, expiredKeys: 0, fromRdb: false };
+    return { index: header.groups[0].index, lastMs: header.timeMs, keys, expiredKeys: 0, fromRdb: false };
+  }
+
+  /** Shows how far the slowest of several threads is. */
+  private watch(title: string, done: Float64Array): { end(): void } {
+    const progress = new Progress(title);
+    const timer = setInterval(() => {
+      this.loading.bytesDone = Math.min(...done);
+      progress.show(this.loading.bytesDone, this.loading.bytesAll);
+      this.lockAll();
+    }, WATCH_MS);
+    return {
+      end: () => {
+        clearInterval(timer);
+        progress.end();
+      },
+    };
   }
 
   /** `dropExpired` is for files that no log follows: it may have made a key last longer than its file says. */

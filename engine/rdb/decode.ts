@@ -52,6 +52,9 @@ export interface LoadOptions {
   report?: LoadReport;
   /** How many keys there may be at the most: what RESIZEDB says beyond it is not believed. 0: it is not heeded. */
   mostKeys?: number;
+  /** Only keys of the shards [from, to) are loaded: others are loaded by another thread. */
+  from?: number;
+  to?: number;
 }
 
 /**
@@ -95,6 +98,8 @@ export class ItemLoader {
   isEnded = false;
   private readonly dropExpired: boolean;
   private readonly mostKeys: number;
+  private readonly from: number;
+  private readonly to: number;
   private readonly key = new NewKey();
   private readonly decoder = new ValueDecoder();
   private readonly name = new RdbString();
@@ -107,6 +112,8 @@ export class ItemLoader {
     this.report = options.report ?? new LoadReport();
     this.dropExpired = options.dropExpired ?? false;
     this.mostKeys = options.mostKeys ?? 0;
+    this.from = options.from ?? 0;
+    this.to = options.to ?? Number.POSITIVE_INFINITY;
   }
 
   /** Loads the next item. When it throws, the place in the input is anywhere. */
@@ -144,6 +151,11 @@ export class ItemLoader {
       return;
     }
     hashName(c, input, name);
+    if (c.arena.shard < this.from || c.arena.shard >= this.to) {
+      this.decoder.skip(key, type, input);
+      report.elsewhere++;
+      return;
+    }
     const t = tableOf(c.arena, c.db);
     if (t !== 0 && tableFind(c.arena, t, c.hash, name.buf, name.at, name.length) !== 0) {
       throw input.error('DUPLICATE_KEY', `the key ${name.shown()} is there already, in database ${c.db}`);
@@ -173,7 +185,7 @@ export class ItemLoader {
       case RDB_OPCODE_SELECTDB:
         return this.select(c, input);
       case RDB_OPCODE_RESIZEDB:
-        reserveKeys(c.shards.arenas, c.db, Math.min(input.length(), this.mostKeys));
+        reserveKeys(c.shards.arenas, c.db, Math.min(input.length(), this.mostKeys), this.from, this.to);
         input.length();
         return;
       case RDB_OPCODE_AUX:

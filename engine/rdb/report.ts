@@ -7,6 +7,8 @@ const MAX_FACT_LENGTH = 256;
 export class LoadReport {
   /** Keys made. */
   keys = 0;
+  /** Keys of shards that another thread loads. */
+  elsewhere = 0;
   /** Keys left out, since they had expired. */
   expired = 0;
   /** Keys left out, since their collections had no elements (servers before 7 have written such). */

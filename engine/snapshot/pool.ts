@@ -3,13 +3,14 @@
  * files. One per node, made on the main thread. A thread starts with the first task that finds none idle (some 30 ms),
  * and ends by itself when it has had nothing to do for a second, so a node that does not save has no thread for it.
  */
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type * as tasks from './task.ts';
 
-/** One to write a snapshot, one to read another: no more of these run at once. Further tasks wait their turn. */
-const MAX_THREADS = 2;
+/** At start as many load a snapshot as there are processors. Further tasks wait their turn. */
+const MAX_THREADS = Math.max(2, availableParallelism());
 const IDLE_MS = 1000;
 
 type Tasks = typeof tasks;

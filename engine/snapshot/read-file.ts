@@ -1,7 +1,7 @@
 /**
  * Reads a snapshot file chunk by chunk, verifying every byte before it gives anything out. Synchronous, over any `Disk`;
- * used by the thread of the pool that reads ahead (task.ts), by tests, and where there is no pool. Each frame is one read.
- * Measured with the file of write-chunks.ts, through the pool: 535 MB/s of chunk bytes, on the same machine.
+ * used by the threads of the pool that load (task.ts). Each frame is one read.
+ * Measured with the file of write-chunks.ts: 535 MB/s of chunk bytes, on the same machine.
  *
  * Header and footer are looked at first, so that a file cut short is refused at once.
  */

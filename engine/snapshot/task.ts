@@ -1,14 +1,17 @@
 /**
- * What threads of the background pool do: the entry that Piscina loads, one function a kind of task. Both long-running ones
- * here take messages from a port until they are told to end; between messages the thread sleeps. Disk calls are
- * synchronous: the thread has nothing else to do.
+ * What threads of the background pool do: the entry that Piscina loads, one function a kind of task. The one that writes
+ * takes messages from a port until it is told to end; between messages the thread sleeps. Disk calls are synchronous: the
+ * thread has nothing else to do.
  */
+import { Call } from '../call.ts';
 import { realDisk } from '../log/realdisk.ts';
+import { Settings } from '../settings.ts';
+import { Shards } from '../shards.ts';
 import { releaseChunk } from './chunk.ts';
-import { SnapshotError } from './file-errors.ts';
+import { type PlainSnapshotError, SnapshotError } from './file-errors.ts';
 import { stepBack } from './priority.ts';
-import type { ReadMessage, ReadReply, ReadTask } from './read.ts';
 import { SnapshotFileReader } from './read-file.ts';
+import { loadSnapshot } from './read-load.ts';
 import { type WriteMessage, type WriteOutcome, WriteState, type WriteTask } from './write.ts';
 import { openTarget, type Summary, type TargetFile } from './write-file.ts';
 
@@ -57,56 +60,40 @@ export function writeSnapshot(task: WriteTask): Promise<WriteOutcome> {
   });
 }
 
-/**
- * Reads one file: sends what it says of itself, then as many chunks as there is room for, verified and decompressed, and
- * its end or the first error. Ends when it is told to close.
- */
-export function readSnapshot(task: ReadTask): Promise<void> {
-  const { path, port } = task;
-  let room = task.ahead;
-  let reader: SnapshotFileReader | undefined;
-  /** Whether the end or an error has been sent. */
-  let over = false;
+/** What a thread loads of a snapshot: the keys of the shards [from, to). The caller holds their locks. */
+export interface LoadTask {
+  path: string;
+  arenas: SharedArrayBuffer[];
+  settings: SharedArrayBuffer;
+  from: number;
+  to: number;
+  /** What `setClock` gets: the access clocks of the keys begin there. */
+  nowMs: number;
+  /** f64, one per thread: bytes of the file this one is done with. At `slot`. */
+  progress: SharedArrayBuffer;
+  slot: number;
+}
 
-  const send = (reply: ReadReply, moved: ArrayBuffer[] = []): void => port.postMessage(reply, moved);
-  const guarded = (work: () => void): void => {
-    try {
-      work();
-    } catch (thrown) {
-      if (!(thrown instanceof SnapshotError)) throw thrown;
-      over = true;
-      send({ kind: 'error', error: thrown.plain() });
-    }
-  };
-  const readAhead = (source: SnapshotFileReader): void => {
-    while (room > 0 && !over) {
-      const chunk = source.next();
-      if (chunk === undefined) {
-        over = true;
-        send({ kind: 'end' });
-        return;
-      }
-      room--;
-      send({ kind: 'chunk', ...chunk, bytesDone: source.bytesDone }, [chunk.bytes.buffer as ArrayBuffer]);
-    }
-  };
+export type LoadOutcome = { keys: number } | { error: PlainSnapshotError };
 
-  guarded(() => {
-    reader = new SnapshotFileReader(realDisk, path);
-    const { header, footer, bytesAll } = reader;
-    send({ kind: 'open', header, footer, bytesAll });
-    readAhead(reader);
-  });
-  return new Promise((resolve) => {
-    port.on('message', (message: ReadMessage) => {
-      if (message === 'close') {
-        reader?.close();
-        port.close();
-        resolve();
-        return;
-      }
-      room++;
-      guarded(() => readAhead(reader!));
-    });
-  });
+export async function loadSnapshotShare(task: LoadTask): Promise<LoadOutcome> {
+  const done = new Float64Array(task.progress);
+  const call = new Call(new Shards(task.arenas), new Settings(task.settings));
+  call.setClock(task.nowMs);
+  try {
+    const reader = new SnapshotFileReader(realDisk, task.path);
+    const keys = await loadSnapshot(
+      reader,
+      call,
+      (bytes) => {
+        done[task.slot] = bytes;
+      },
+      task.from,
+      task.to,
+    );
+    return { keys };
+  } catch (thrown) {
+    if (!(thrown instanceof SnapshotError)) throw thrown;
+    return { error: thrown.plain() };
+  }
 }

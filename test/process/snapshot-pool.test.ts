@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { realDisk } from '../../engine/log/realdisk.ts';
 import { Random } from '../../engine/random.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import { BackgroundPool } from '../../engine/snapshot/pool.ts';
-import { SnapshotReader } from '../../engine/snapshot/read.ts';
+import { SnapshotFileReader } from '../../engine/snapshot/read-file.ts';
 import { removeTemporary, snapshotName } from '../../engine/snapshot/retain.ts';
 import { SnapshotWriter } from '../../engine/snapshot/write.ts';
 import type { SnapshotTarget } from '../../engine/snapshot/write-file.ts';
@@ -58,7 +58,7 @@ async function rejection(promise: Promise<unknown>): Promise<SnapshotError> {
 }
 
 describe('SnapshotWriter', () => {
-  it('writes what SnapshotReader reads, file after file', async () => {
+  it('writes what SnapshotFileReader reads, file after file', async () => {
     const random = new Random(1);
     const writer = new SnapshotWriter(pool, pending);
     for (const index of [1, 2]) {
@@ -76,7 +76,7 @@ describe('SnapshotWriter', () => {
       expect(writer.bytesWritten).toBeLessThanOrEqual(summary.fileBytes);
       expect(pending[0]).toBe(0);
 
-      const reader = await SnapshotReader.open(pool, target.path);
+      const reader = new SnapshotFileReader(realDisk, target.path);
       expect(reader.header).toMatchObject(headerAt(index));
       expect(sameChunks(await drain(reader), chunks)).toBe(true);
       expect(await reader.next()).toBeUndefined();
@@ -171,7 +171,7 @@ describe('SnapshotWriter', () => {
     give(writer, bytes, 1);
     expect(await writer.finish()).toMatchObject({ rawBytes: 300 * MIB, chunks: 1, keys: 1 });
     expect(process.resourceUsage().maxRSS * 1024 - before).toBeLessThan(100 * MIB);
-    const reader = await SnapshotReader.open(pool, target.path);
+    const reader = new SnapshotFileReader(realDisk, target.path);
     const chunk = await reader.next();
     expect(chunk?.keys).toBe(1);
     expect(Buffer.compare(chunk!.bytes, bytes)).toBe(0);
@@ -246,59 +246,63 @@ describe('a dump.rdb', () => {
   });
 });
 
-describe('SnapshotReader', () => {
-  const path = () => join(directory, 'a.mrs');
+describe('a snapshot loaded by several threads', () => {
+  const SHARDS = 5;
 
-  it('refuses a damaged header at once', async () => {
-    writeFileSync(path(), 'REDIS0010');
-    expect(await rejection(SnapshotReader.open(pool, path()))).toMatchObject({
-      code: 'DAMAGED',
-      offset: 0,
-      file: path(),
-    });
-    expect(await rejection(SnapshotReader.open(pool, join(directory, 'none')))).toMatchObject({ code: 'IO' });
+  function load(engine: TestEngine, path: string, from: number, to: number) {
+    return pool.run(
+      'loadSnapshotShare',
+      {
+        path,
+        arenas: engine.shards.arenas.map((arena) => arena.buffer),
+        settings: engine.settings.buffer,
+        from,
+        to,
+        nowMs: Date.now(),
+        progress: new SharedArrayBuffer(8),
+        slot: 0,
+      },
+      [],
+    );
+  }
+
+  it('has every key once, whatever share each thread has', async () => {
+    const engine = new TestEngine({ shards: 3 });
+    for (let i = 0; i < 3000; i++) engine.run('SET', `key:${i}`, `value ${i}`);
+    engine.call.db = 5;
+    for (let i = 0; i < 200; i++) engine.run('RPUSH', `list:${i}`, i, 'x'.repeat(i));
+    const path = join(directory, 'a.mrs');
+    writeChunks(realDisk, path, headerAt(1), chunksOf(engine, 5000));
+
+    for (const shares of [
+      [0, 5],
+      [0, 2, 5],
+      [0, 1, 2, 3, 4, 5],
+    ]) {
+      const loaded = new TestEngine({ shards: SHARDS });
+      const outcomes = await Promise.all(shares.slice(1).map((to, i) => load(loaded, path, shares[i], to)));
+      expect(outcomes.reduce((sum, outcome) => sum + ('keys' in outcome ? outcome.keys : Number.NaN), 0)).toBe(3200);
+      loaded.verify();
+      expect(loaded.run('DBSIZE')).toBe(':3000\r\n');
+      for (const i of [0, 1, 2, 3, 1500, 2999]) expect(loaded.run('GET', `key:${i}`)).toContain(`value ${i}`);
+      loaded.call.db = 5;
+      expect(loaded.run('DBSIZE')).toBe(':200\r\n');
+      for (let i = 0; i < 200; i++) expect(loaded.run('LLEN', `list:${i}`)).toBe(':2\r\n');
+    }
   });
 
-  it('gives the chunks before damage, then its error for good', async () => {
+  it('is refused by each of them when it is damaged', async () => {
     const random = new Random(5);
+    const path = join(directory, 'a.mrs');
     const chunks = Array.from({ length: 10 }, () => chunkOf(random, 5000, true));
-    const { fileBytes } = writeChunks(realDisk, path(), headerAt(1), chunks);
-    const file = realDisk.open(path(), 'write');
+    const { fileBytes } = writeChunks(realDisk, path, headerAt(1), chunks);
+    const file = realDisk.open(path, 'write');
     file.write(Uint8Array.of(1, 2, 3), 0, 3, fileBytes - 8000);
     file.close();
-    const reader = await SnapshotReader.open(pool, path());
-    for (let i = 0; i < 8; i++) expect((await reader.next())?.keys).toBe(chunks[i].keys);
-    expect(await rejection(reader.next())).toMatchObject({ code: 'DAMAGED', file: path() });
-    expect(await rejection(reader.next())).toMatchObject({ code: 'DAMAGED' });
-    await reader.close();
-  });
-
-  it('can be closed before the end', async () => {
-    const random = new Random(6);
-    writeChunks(
-      realDisk,
-      path(),
-      headerAt(1),
-      Array.from({ length: 10 }, () => chunkOf(random, 5000)),
-    );
-    const reader = await SnapshotReader.open(pool, path());
-    await reader.next();
-    await reader.close();
-  });
-
-  it('fails when its thread dies', async () => {
-    const own = new BackgroundPool();
-    const random = new Random(7);
-    writeChunks(
-      realDisk,
-      path(),
-      headerAt(1),
-      Array.from({ length: 10 }, () => chunkOf(random, 5000)),
-    );
-    const reader = await SnapshotReader.open(own, path());
-    await own.destroy();
-    expect(await rejection(drain(reader))).toMatchObject({ code: 'THREAD' });
-    await reader.close();
+    const engine = new TestEngine({ shards: SHARDS });
+    for (const outcome of await Promise.all([load(engine, path, 0, 2), load(engine, path, 2, 5)])) {
+      expect('error' in outcome && outcome.error.code).toBe('DAMAGED');
+    }
   });
 });
 
