@@ -13,9 +13,12 @@ const HAS_ZSTD = typeof zlib.zstdCompressSync === 'function';
 /** What this Node compresses with. */
 export const BEST_CODEC: number = HAS_ZSTD ? CODEC.ZSTD : CODEC.DEFLATE;
 
+/** Node cuts smaller buffers from one that many share, which cannot be handed to another thread. */
+const OWN_BYTES = Buffer.poolSize;
+
 /** The bytes compressed, in one buffer of their own; `bytes` itself when that is not shorter. */
 export function compress(bytes: Uint8Array, codec: number): Uint8Array {
-  const chunkSize = Math.max(bytes.length, 64);
+  const chunkSize = Math.max(bytes.length, OWN_BYTES);
   let packed = bytes;
   if (codec === CODEC.ZSTD) {
     const params = { [zlib.constants.ZSTD_c_compressionLevel]: 1 };
@@ -38,7 +41,7 @@ export function decompress(stored: Uint8Array, raw: number, codec: number, file:
       file,
     );
   // One byte more than needed: the output is then known to be at its end within one buffer.
-  const options = { chunkSize: Math.max(raw + 1, 64), maxOutputLength: raw + 1 };
+  const options = { chunkSize: Math.max(raw + 1, OWN_BYTES), maxOutputLength: raw + 1 };
   if (codec === CODEC.ZSTD && !HAS_ZSTD)
     throw new SnapshotError('CODEC', `snapshot ${file} is compressed with zstd: Node 22.15 or later reads it`, file);
   try {
