@@ -1,0 +1,177 @@
+/**
+ * The search for one key's linearization. Called by linearizability.ts only.
+ *
+ * Wing and Gong 1993 with two ideas of Lowe ("Testing for linearizability", 2017). Just in time: the history is walked event
+ * by event, and an operation is linearized only when another's return needs it, its own most of all; so what has
+ * returned is settled, and a configuration is no more than the return it stands at, the state, and which of the pending operations are
+ * linearized already. Memory: a configuration seen before is not tried again. The stack is an array, so
+ * a history may be as long as it likes.
+ *
+ * Three reductions, each without loss:
+ * - A read (any operation that, with its answer, changes nothing in any state) is linearized as soon as the state allows its answer:
+ *   no later place could be better for the others.
+ * - An operation of unknown outcome is never owed an explanation, so of two configurations that differ only in such
+ *   operations the one that used fewer can do whatever the other can: a superset of one tried before is not tried.
+ * - Of equal commands of unknown outcome the earlier called goes first: it may stand wherever the later may.
+ *
+ * The search is depth first, and what it tries first is the operation whose return is due. When everything has been tried, the furthest
+ * return it stood at and could not pass is the first one that no linearization explains.
+ */
+import type { Model, Operation } from './linearizability.ts';
+
+export interface Failure {
+  /** In the order of their calls; what has no explanation is `unexplained`, one of them. */
+  readonly prefix: readonly Operation[];
+  readonly unexplained: Operation;
+  /** The states that the key may have been in when that return was due. */
+  readonly states: readonly string[];
+}
+
+/** The returns of a history in order, and what is pending at each. Operations are numbers: their places in `operations`. */
+interface Course {
+  readonly operations: readonly Operation[];
+  /** Of each return: the operation. */
+  readonly returning: readonly number[];
+  /** Of each return: the operations of known outcome that were called before it and have not returned, itself included. */
+  readonly pending: readonly (readonly number[])[];
+  /** Of each return: how many of `lost` were called before it. */
+  readonly lostBefore: readonly number[];
+  /** The operations of unknown outcome, in the order of their calls. */
+  readonly lost: readonly number[];
+  /** Of each of `lost`: the place in `lost` of the equal command called last before it, or -1. */
+  readonly twin: readonly number[];
+  /** Of each operation its bit in a configuration's sets: among known ones used again after the return. */
+  readonly bit: readonly bigint[];
+}
+
+/** Where the search stands: at the return `at`, which is due next. */
+interface Frame<S> {
+  readonly at: number;
+  readonly state: S;
+  /** Which pending operations of known outcome are linearized, and which of unknown outcome. */
+  readonly done: bigint;
+  readonly used: bigint;
+  /** The candidate to try next: pending ones first, the returning one before all. */
+  next: number;
+}
+
+/** Nodes between two looks at the clock. */
+const CLOCK_EVERY = 256;
+/** States kept for the report. */
+const STATES_REPORTED = 8;
+
+export function searchKey<S>(
+  history: readonly Operation[],
+  model: Model<S>,
+  deadlineMs: number,
+): 'linearizable' | 'late' | Failure {
+  const course = plan(history);
+  const { operations, returning, pending, lost, lostBefore, twin, bit } = course;
+  const seen: Map<string, bigint[]>[] = returning.map(() => new Map());
+  const stack: Frame<S>[] = [];
+  let furthest = 0;
+  let nodes = 0;
+
+  /** Pushes the configuration, moved on over all returns that are explained already. True if that was the last one. */
+  const enter = (from: number, state: S, linearized: bigint, used: bigint): boolean => {
+    let at = from;
+    let done = linearized;
+    for (; at < returning.length; at++) {
+      for (const o of pending[at]) {
+        const { command, answer } = operations[o];
+        if (
+          (done & bit[o]) === 0n &&
+          model.reads(command, answer) &&
+          model.step(state, command, answer) !== undefined
+        ) {
+          done |= bit[o];
+        }
+      }
+      const due = bit[returning[at]];
+      if ((done & due) === 0n) break;
+      done &= ~due;
+    }
+    if (at === returning.length) return true;
+    if (at > furthest) furthest = at;
+    const name = `${done.toString(36)} ${model.identity(state)}`;
+    const before = seen[at].get(name);
+    if (before === undefined) seen[at].set(name, [used]);
+    else if (before.some((fewer) => (fewer & ~used) === 0n)) return false;
+    else before.push(used);
+    stack.push({ at, state, done, used, next: 0 });
+    return false;
+  };
+
+  if (enter(0, model.initial, 0n, 0n)) return 'linearizable';
+  while (stack.length > 0) {
+    if (++nodes % CLOCK_EVERY === 0 && performance.now() > deadlineMs) return 'late';
+    const frame = stack[stack.length - 1];
+    const { at, state, done, used } = frame;
+    const known = pending[at];
+    const candidate = frame.next++;
+    if (candidate <= known.length) {
+      // Candidate 0 is the returning operation; it is met a second time among the pending ones and left out there.
+      const o = candidate === 0 ? returning[at] : known[candidate - 1];
+      if ((done & bit[o]) !== 0n || (candidate > 0 && o === returning[at])) continue;
+      const after = model.step(state, operations[o].command, operations[o].answer);
+      if (after !== undefined && enter(at, after, done | bit[o], used)) return 'linearizable';
+    } else if (candidate <= known.length + lostBefore[at]) {
+      const place = candidate - known.length - 1;
+      const o = lost[place];
+      const earlier = twin[place];
+      if ((used & bit[o]) !== 0n || (earlier >= 0 && (used & bit[lost[earlier]]) === 0n)) continue;
+      const after = model.step(state, operations[o].command, undefined);
+      if (after !== undefined && enter(at, after, done, used | bit[o])) return 'linearizable';
+    } else {
+      stack.pop();
+    }
+  }
+  return failure(course, furthest, seen[furthest]);
+}
+
+/** Brings the history into the order of its events, a call before a return of the same time. */
+function plan(history: readonly Operation[]): Course {
+  const operations = [...history].sort((a, b) => a.call - b.call || a.return - b.return);
+  const returns = operations.map((_, o) => o).filter((o) => operations[o].return !== Number.POSITIVE_INFINITY);
+  returns.sort((a, b) => operations[a].return - operations[b].return || a - b);
+  const bit: bigint[] = [];
+  const free: bigint[] = [];
+  let bits = 0n;
+  const lost: number[] = [];
+  const twin: number[] = [];
+  const lastLost = new Map<string, number>();
+  const pending: number[][] = [];
+  const lostBefore: number[] = [];
+  const open: number[] = [];
+  let called = 0;
+  for (const returned of returns) {
+    for (; called < operations.length && operations[called].call <= operations[returned].return; called++) {
+      const operation = operations[called];
+      if (operation.return === Number.POSITIVE_INFINITY) {
+        const name = JSON.stringify(operation.command);
+        twin.push(lastLost.get(name) ?? -1);
+        lastLost.set(name, lost.length);
+        bit[called] = 1n << BigInt(lost.length);
+        lost.push(called);
+      } else {
+        bit[called] = free.pop() ?? 1n << bits++;
+        open.push(called);
+      }
+    }
+    pending.push([...open]);
+    lostBefore.push(lost.length);
+    open.splice(open.indexOf(returned), 1);
+    free.push(bit[returned]);
+  }
+  return { operations, returning: returns, pending, lostBefore, lost, twin, bit };
+}
+
+function failure(course: Course, at: number, configurations: Map<string, bigint[]>): Failure {
+  const unexplained = course.operations[course.returning[at]];
+  const states = new Set([...configurations.keys()].map((name) => name.slice(name.indexOf(' ') + 1)));
+  return {
+    prefix: course.operations.filter((operation) => operation.call <= unexplained.return),
+    unexplained,
+    states: [...states].slice(0, STATES_REPORTED),
+  };
+}
