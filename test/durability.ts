@@ -1,0 +1,44 @@
+/**
+ * The full-length run of what test/process/durability-kill.test.ts does shortly: `npm run test:durability [rounds] [seed]`.
+ *
+ * Rounds of load, kill -9 and restart with appendfsync always, one third of them in each dispatch mode. Prints a line now
+ * and then, a table at the end, and everything that is wrong; the exit code is 1 then.
+ */
+import { killRounds } from './support/durability-rounds.ts';
+import { MODES } from './support/node.ts';
+
+const ROUNDS = 200;
+const ROUNDS_PER_LINE = 10;
+
+const rounds = Number(process.argv[2] ?? ROUNDS);
+const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
+console.log(`kill -9 under load, appendfsync always: ${rounds} rounds, seed ${seed}, node ${process.versions.node}`);
+const table: Record<string, Record<string, number>> = {};
+let isWrong = false;
+for (const [i, mode] of MODES.entries()) {
+  const share = Math.floor((rounds * (i + 1)) / MODES.length) - Math.floor((rounds * i) / MODES.length);
+  const startedAt = performance.now();
+  const done = await killRounds({
+    flags: ['--appendonly', 'yes', '--appendfsync', 'always', '--dispatch', mode],
+    rounds: share,
+    seed: seed + i,
+    onRound: (round) => {
+      if ((round + 1) % ROUNDS_PER_LINE === 0) console.log(`${mode}: ${round + 1} of ${share} rounds`);
+    },
+  });
+  table[mode] = {
+    rounds: share,
+    acknowledged: done.answered,
+    'in flight': done.unanswered,
+    'of those kept': done.kept,
+    'acknowledged and missing': done.lost,
+    'kills in a snapshot': done.killsInSnapshot,
+    'kills at start': done.killsAtStart,
+    problems: done.problems.length,
+    seconds: Math.round((performance.now() - startedAt) / 1000),
+  };
+  for (const problem of done.problems) console.error(problem);
+  isWrong ||= done.problems.length > 0 || done.lost > 0;
+}
+console.table(table);
+process.exit(isWrong ? 1 : 0);

@@ -1,0 +1,210 @@
+/**
+ * What a node has after kill -9 and a restart is what it had before: the whole data set, compared key by key, after random
+ * commands of every kind. Keys that have expired meanwhile are the only difference there may be.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Random } from '../../engine/random.ts';
+import { type Contents, contentsOf, differencesOf } from '../support/durability-contents.ts';
+import { DurableNode, until } from '../support/durability-node.ts';
+import type { Arg } from '../support/engine.ts';
+import { anyCommand } from '../support/gen/any.ts';
+import { connectionCommand } from '../support/gen/server.ts';
+import { MODES } from '../support/node.ts';
+
+const TIMEOUT = 90_000;
+const COMMANDS = 1500;
+const ALWAYS = ['--appendonly', 'yes', '--appendfsync', 'always'];
+
+let dir = '';
+let node: DurableNode | undefined;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'millrace-replay-'));
+});
+
+afterEach(async () => {
+  await node?.kill();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function start(flags: readonly string[]): Promise<DurableNode> {
+  node = await DurableNode.start(dir, flags);
+  return node;
+}
+
+/** Commands whose outcome hangs on chance, or that reach across databases and shards, beside those of every kind. */
+function command(r: Random): Arg[] {
+  const many = (): Arg[] => Array.from({ length: 200 }, () => `m${r.below(5000)}`);
+  const db = r.below(3);
+  switch (r.below(40)) {
+    case 0:
+      return ['SELECT', db];
+    case 1:
+      return ['SWAPDB', r.below(3), db];
+    case 2:
+      return ['MOVE', `s${r.below(4)}`, db];
+    case 3:
+      return r.below(12) === 0 ? ['FLUSHDB'] : ['COPY', `big${r.below(4)}`, `big${r.below(4)}`, 'DB', db, 'REPLACE'];
+    case 4:
+    case 5:
+    case 6:
+      // Large enough for a table, whose order is its own in each process.
+      return ['SADD', `big${r.below(4)}`, ...many()];
+    case 7:
+    case 8:
+      return ['SPOP', `big${r.below(4)}`];
+    case 9:
+      return ['SPOP', `big${r.below(4)}`, r.below(150)];
+    case 10:
+      return ['PEXPIRE', `big${r.below(4)}`, r.below(400)];
+    case 11:
+      return ['SET', `short${r.below(20)}`, 'x', 'PX', 1 + r.below(300)];
+    case 12:
+      return ['SORT', `big${r.below(4)}`, 'BY', 'nosort', 'LIMIT', 0, 20, 'STORE', `sorted${r.below(3)}`];
+    case 13:
+      return ['SORT', `big${r.below(4)}`, 'BY', 'w_*', 'ALPHA', 'LIMIT', 0, 20, 'STORE', `sorted${r.below(3)}`];
+    case 14:
+      return ['XADD', `x${r.below(3)}`, 'MAXLEN', '~', 50, '*', 'f', r.below(1000)];
+    case 15:
+      return ['BLMOVE', 'l1', 'l2', 'LEFT', 'RIGHT', 0.002];
+    case 16:
+      return ['SUNIONSTORE', `big${r.below(4)}`, `big${r.below(4)}`, `big${r.below(4)}`];
+    default:
+      return r.below(30) === 0 ? connectionCommand(r) : anyCommand(r);
+  }
+}
+
+/** Runs random commands on several connections at once, and waits for their replies. */
+async function work(seed: number, fills = false): Promise<void> {
+  const clients = await Promise.all([0, 1, 2].map(() => (node as DurableNode).connect()));
+  await Promise.all(
+    clients.map(async (client, i) => {
+      const r = new Random(seed + i * 31);
+      for (let done = 0; done < COMMANDS / 3; ) {
+        const batch = Array.from({ length: 1 + r.below(20) }, () => command(r));
+        if (fills)
+          for (let j = 0; j < 4; j++) batch.push(['SET', `filler:${r.below(2000)}`, 'y'.repeat(4000), 'EX', 9999]);
+        const safe = batch.filter(([name]) => !/^(client|shutdown|auth|hello|quit|reset)$/i.test(String(name)));
+        await client.pipeline(safe);
+        done += batch.length;
+      }
+      client.close();
+    }),
+  );
+}
+
+async function read(): Promise<Contents> {
+  return contentsOf(node as DurableNode);
+}
+
+async function snapshot(): Promise<void> {
+  const before = (node as DurableNode).output.match(/Snapshot .* keys/g)?.length ?? 0;
+  await (node as DurableNode).ask(['BGSAVE']);
+  await until('a snapshot', () => ((node as DurableNode).output.match(/Snapshot .* keys/g)?.length ?? 0) > before);
+}
+
+describe('replay', () => {
+  it.each(MODES)(
+    'makes what was there: dispatch %s, commands, kill, commands, snapshot, commands, kill',
+    async (mode) => {
+      const flags = [...ALWAYS, '--dispatch', mode];
+      await start(flags);
+      await work(11);
+      const first = await read();
+      expect(first.size).toBeGreaterThan(20);
+      await node?.kill();
+      await start(flags);
+      expect(differencesOf(first, await read())).toEqual([]);
+      await work(500);
+      await snapshot();
+      await work(900);
+      const second = await read();
+      await node?.kill();
+      await start(flags);
+      expect(differencesOf(second, await read(), false)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  it.each([
+    ['inline', 'allkeys-lru'],
+    ['ring', 'volatile-ttl'],
+    ['ring', 'allkeys-random'],
+  ])(
+    'makes what was there when keys were evicted: dispatch %s, %s',
+    async (mode, policy) => {
+      const limits = ['--maxmemory', '1mb', '--maxmemory-policy', policy];
+      const flags = [...ALWAYS, '--dispatch', mode, ...limits];
+      await start(flags);
+      await work(77, true);
+      const info = String(await node?.ask(['INFO', 'stats']));
+      expect(Number(/evicted_keys:(\d+)/.exec(info)?.[1])).toBeGreaterThan(0);
+      const before = await read();
+      await node?.kill();
+      await start(flags);
+      expect(differencesOf(before, await read())).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});
+
+describe('without a log', () => {
+  it.each(['millrace', 'rdb'])(
+    'a snapshot in the format %s has everything: SAVE and kill, then SHUTDOWN with save points',
+    async (format) => {
+      const flags = ['--save-format', format];
+      await start(flags);
+      await work(3);
+      const first = await read();
+      expect(await node?.ask(['SAVE'])).toEqual(['+OK\r\n']);
+      await node?.kill();
+      await start([...flags, '--save', '3600 1']);
+      expect(differencesOf(first, await read(), false)).toEqual([]);
+      await work(4);
+      const second = await read();
+      await node?.ask(['SHUTDOWN']).catch(() => undefined);
+      expect(await node?.end()).toBe(0);
+      await start(flags);
+      expect(differencesOf(second, await read(), false)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'the newest counts when snapshots of both formats are there',
+    async () => {
+      await start(['--save-format', 'millrace']);
+      await node?.ask(
+        ['SET', 'a', 'old'],
+        ['SAVE'],
+        ['CONFIG', 'SET', 'save-format', 'rdb'],
+        ['SET', 'a', 'new'],
+        ['SAVE'],
+      );
+      await node?.kill();
+      await start([]);
+      expect(await node?.ask(['GET', 'a'])).toEqual(['$3\r\nnew\r\n']);
+      await node?.ask(['SET', 'a', 'newest'], ['SAVE']);
+      await node?.kill();
+      await start([]);
+      expect(await node?.ask(['GET', 'a'])).toEqual(['$6\r\nnewest\r\n']);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'an RDB file beside a log is not a beginning that the log is run on again',
+    async () => {
+      const flags = [...ALWAYS, '--save-format', 'rdb'];
+      await start(flags);
+      await node?.ask(['INCR', 'n'], ['INCR', 'n'], ['SAVE'], ['INCR', 'n']);
+      await node?.kill();
+      await start(flags);
+      expect(await node?.ask(['GET', 'n'])).toEqual(['$1\r\n3\r\n']);
+    },
+    TIMEOUT,
+  );
+});
