@@ -36,6 +36,8 @@ const FAULTS: readonly Fault[] = ['ENOSPC', 'EIO', 'short'];
 /** A node that cannot start because of its disk is started again so often. */
 const STARTS = 8;
 
+/** Of the trace, in the error of a loss that was not survived. */
+const SHOWN_LINES = 40;
 /** Losses at the most for one seed, and for every so many seeds one at each step. */
 const LOSSES_PER_SEED = 12;
 const WHOLE_SEEDS = 40;
@@ -291,7 +293,8 @@ export async function surviveLoss(
     return steps;
   } catch (error) {
     const text = `seed ${loss.seed}, ${loss.fault} at step ${loss.step}: ${(error as Error).message}`;
-    if (show === undefined) throw new Error(text, { cause: error });
+    if (show === undefined)
+      throw new Error([text, ...history.lines.slice(-SHOWN_LINES)].join('\n  '), { cause: error });
     history.lines.push(text, String((error as Error).stack));
     return disk.steps;
   } finally {

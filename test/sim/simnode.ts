@@ -42,6 +42,7 @@ import { header } from '../../net/snapshotter.ts';
 import { Writes } from '../../net/writes.ts';
 import type { Arg, TestEngine } from '../support/engine.ts';
 import { anyCommand } from '../support/gen/any.ts';
+import { blockingCommand } from '../support/gen/blocking.ts';
 import { pick } from '../support/gen/string.ts';
 import type { SimDisk } from './simdisk.ts';
 
@@ -254,6 +255,8 @@ export class SimNode {
     }
     if (choice < 40) return ['INCR', `n:${r.below(10)}`];
     if (choice < 45) return ['APPEND', `k:${r.below(40)}`, 'x'.repeat(r.below(400))];
+    // Waiting commands are rare in the mixture, and lists are mostly gone.
+    if (choice < 48) return blockingCommand(r);
     if (choice < 50) return ['DEL', `k:${r.below(40)}`, `n:${r.below(10)}`];
     const command = anyCommand(r);
     return /^flush/i.test(String(command[0])) ? ['DBSIZE'] : command;
