@@ -1,20 +1,24 @@
 /**
- * The full-length run of what test/process/durability-kill.test.ts does shortly: `npm run test:durability [rounds] [seed]`.
+ * The full-length run of what test/process/durability-kill.test.ts and test/property/powerloss.test.ts do shortly:
+ * `npm run test:durability [rounds] [seed]`.
  *
- * Rounds of load, kill -9 and restart with appendfsync always, one third of them in each dispatch mode. Prints a line now
- * and then, a table at the end, and everything that is wrong; the exit code is 1 then.
+ * First simulated losses of power (test/sim/powerloss.ts), five times as many rounds of them. Then rounds of load, kill -9
+ * and restart with appendfsync always, one third of them in each dispatch mode. Prints a line now and then, a table at the
+ * end, and everything that is wrong; the exit code is 1 then.
  */
+import { powerLossRun } from './sim/powerloss.ts';
 import { killRounds } from './support/durability-rounds.ts';
 import { MODES } from './support/node.ts';
 
 const ROUNDS = 200;
 const ROUNDS_PER_LINE = 10;
+const POWER_LOSS_SHARE = 5;
 
 const rounds = Number(process.argv[2] ?? ROUNDS);
 const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
+let isWrong = !(await powerLossRun(rounds * POWER_LOSS_SHARE, seed));
 console.log(`kill -9 under load, appendfsync always: ${rounds} rounds, seed ${seed}, node ${process.versions.node}`);
 const table: Record<string, Record<string, number>> = {};
-let isWrong = false;
 for (const [i, mode] of MODES.entries()) {
   const share = Math.floor((rounds * (i + 1)) / MODES.length) - Math.floor((rounds * i) / MODES.length);
   const startedAt = performance.now();

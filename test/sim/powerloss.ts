@@ -41,6 +41,7 @@ const SHOWN_LINES = 40;
 /** Losses at the most for one seed, and for every so many seeds one at each step. */
 const LOSSES_PER_SEED = 12;
 const WHOLE_SEEDS = 40;
+const ROUNDS_PER_LINE = 50;
 
 /** What happened in how many lines of the traces. */
 const SIGNS = {
@@ -315,16 +316,30 @@ export async function powerLossRound(seed: number, most: number, tally: Tally): 
   }
 }
 
-/** Rounds with the seeds from `first` on; `onRound` is called after each. */
-export async function powerLossRounds(
-  rounds: number,
-  first = 1,
-  onRound: (seed: number, tally: Tally) => void = () => {},
-): Promise<Tally> {
-  const tally = emptyTally();
+/** Rounds with the seeds from `first` on; throws at the first loss that was not survived. */
+export async function powerLossRounds(rounds: number, first = 1, tally = emptyTally()): Promise<Tally> {
   for (let seed = first; seed < first + rounds; seed++) {
     await powerLossRound(seed, seed % WHOLE_SEEDS === 0 ? Number.POSITIVE_INFINITY : LOSSES_PER_SEED, tally);
-    onRound(seed, tally);
   }
   return tally;
+}
+
+/** The full run: goes on after a failure, prints it, and at the end what happened how often. False when there was one. */
+export async function powerLossRun(rounds: number, first: number): Promise<boolean> {
+  console.log(`losses of power, simulated: ${rounds} rounds, from seed ${first}`);
+  const tally = emptyTally();
+  let isRight = true;
+  for (let round = 0; round < rounds; round += ROUNDS_PER_LINE) {
+    for (let i = round; i < Math.min(rounds, round + ROUNDS_PER_LINE); i++) {
+      try {
+        await powerLossRounds(1, first + i, tally);
+      } catch (error) {
+        isRight = false;
+        console.error((error as Error).message);
+      }
+    }
+    console.log(`${Math.min(rounds, round + ROUNDS_PER_LINE)} of ${rounds} rounds, ${tally.losses} losses`);
+  }
+  console.table(tally);
+  return isRight;
 }
