@@ -4,12 +4,19 @@
  *
  * Under `appendfsync always` replies wait until `durableIndex` has reached the entry of everything that they can have
  * seen (net/scheduler.ts). Nothing else waits for the disk: entries queue in the ring, and when that is full, writes
- * (not reads) wait until there is room.
+ * (not reads) wait until there is room. Under `always` they wait earlier: what is under way has to fit into what the log
+ * keeps reserved, so that on a full disk it still gets its replies, and those of reads do not wait behind it.
  */
 import type { Call } from '../call.ts';
 import type { Request } from '../request.ts';
 import { BatchWriter } from './batch.ts';
 import { type LogLink, NUMBER_DURABLE, NUMBER_WRITTEN, POLICY, POLICY_ALWAYS, STATUS, STATUS_OK } from './link.ts';
+
+/**
+ * Under `appendfsync always`: what may be under way to the disk when another write is accepted. Half of what the log keeps
+ * reserved (segmentlog.ts), since that write comes on top.
+ */
+const UNDER_WAY_BYTES = 2 * 1024 * 1024;
 
 /** An entry is sealed before the turn ends when it has grown to this. */
 const SEALED_BYTES = 256 * 1024;
@@ -22,6 +29,12 @@ export class LogFront {
   private sealedIndex: number;
   /** Entries that the ring had no room for, in order. Writes wait while there are any, so it is what one turn accepted. */
   private readonly unsent: { index: number; bytes: Uint8Array }[] = [];
+  /**
+   * Under `always`: entries that are not written yet, as far as `advance` knows, the index and bytes of each by turns; and
+   * the bytes of all.
+   */
+  private underWay: number[] = [];
+  private underWayBytes = 0;
 
   /** `lastIndex` is that of the last entry in the log. */
   constructor(link: LogLink, lastIndex: number) {
@@ -43,9 +56,14 @@ export class LogFront {
 
   /** The entry that has to be durable before replies may go out; 0 for none. */
   get awaitedIndex(): number {
-    if (this.link.words[POLICY] !== POLICY_ALWAYS) return 0;
+    if (!this.repliesWait) return 0;
     const last = this.lastIndex;
     return last > this.durableIndex ? last : 0;
+  }
+
+  /** Whether replies wait for the disk. */
+  private get repliesWait(): boolean {
+    return this.link.words[POLICY] === POLICY_ALWAYS;
   }
 
   /** Whether the disk takes what is written. */
@@ -69,24 +87,37 @@ export class LogFront {
     if (this.batch.count === 0) return;
     this.sealedIndex++;
     const { u8, length } = this.batch;
-    if (this.isOpen && this.link.send(this.sealedIndex, u8, length)) {
-      this.link.call();
-    } else {
-      this.isOpen = false;
-      this.unsent.push({ index: this.sealedIndex, bytes: u8.slice(0, length) });
+    if (this.unsent.length === 0 && this.link.send(this.sealedIndex, u8, length)) this.link.call();
+    else this.unsent.push({ index: this.sealedIndex, bytes: u8.slice(0, length) });
+    if (this.repliesWait) {
+      this.underWay.push(this.sealedIndex, length);
+      this.underWayBytes += length;
     }
+    this.updateOpen();
     this.batch.clear();
   }
 
   /** The writer has gone on. */
   advance(): void {
+    if (this.isOpen && this.underWay.length === 0) return;
+    const written = this.link.numbers[NUMBER_WRITTEN];
+    let done = 0;
+    for (; done < this.underWay.length && this.underWay[done] <= written; done += 2) {
+      this.underWayBytes -= this.underWay[done + 1];
+    }
+    if (done === this.underWay.length) this.underWay.length = 0;
+    else if (done > 0) this.underWay = this.underWay.slice(done);
     if (this.isOpen) return;
     while (this.unsent.length > 0) {
       const { index, bytes } = this.unsent[0];
       if (!this.link.send(index, bytes, bytes.length)) break;
       this.unsent.shift();
     }
-    this.isOpen = this.unsent.length === 0;
+    this.updateOpen();
     this.link.call();
+  }
+
+  private updateOpen(): void {
+    this.isOpen = this.unsent.length === 0 && (!this.repliesWait || this.underWayBytes <= UNDER_WAY_BYTES);
   }
 }

@@ -118,6 +118,28 @@ describe.runIf(diskAvailable)('a full disk', () => {
   );
 
   it(
+    'keeps no reply from a read though large writes are under way when it gets full',
+    async () => {
+      disk = SmallDisk.mount(24) as SmallDisk;
+      const node = await start(disk.path, ALWAYS);
+      const reader = await node.connect();
+      await reader.run('SET', 'first', '1');
+      disk.fill();
+      const writers = await Promise.all(Array.from({ length: 8 }, () => node.connect()));
+      const replies = await Promise.all(writers.map((writer, i) => writer.run('SET', `a:${i}`, 'x'.repeat(1_800_000))));
+      const accepted = replies.flatMap((reply, i) => (reply === '+OK\r\n' ? [i] : []));
+      expect(replies.filter((reply) => reply !== '+OK\r\n')).toEqual(Array(8 - accepted.length).fill(LOG_TEXT));
+      expect(accepted.length).toBeLessThan(8);
+      expect(await reader.run('GET', 'first')).toBe('$1\r\n1\r\n');
+      await node.kill();
+      disk.free();
+      const after = await start(disk.path, ALWAYS);
+      expect(await after.ask(...accepted.map((i) => ['STRLEN', `a:${i}`]))).toEqual(accepted.map(() => ':1800000\r\n'));
+    },
+    TIMEOUT,
+  );
+
+  it(
     'refuses writes after a snapshot failed, as stop-writes-on-bgsave-error says',
     async () => {
       disk = SmallDisk.mount(8) as SmallDisk;
