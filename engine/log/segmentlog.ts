@@ -277,6 +277,8 @@ export class SegmentLog implements Log {
     this.check();
     const state = this.state.find(group);
     if (state === undefined) return;
+    // Where the group began anew behind `index`, nothing explains its entries yet, and those before are needed (opening.ts).
+    if (index < state.firstIndex - 1) return;
     if (index > state.droppable) state.droppable = index;
     if (!this.canDropOldest()) return;
     // What makes the oldest entries needless may itself be only in the buffer.

@@ -61,6 +61,16 @@ it('does not take such entries for what follows a later snapshot', () => {
   expect(open(disk, 5)).toMatchObject({ taken: [], lastIndex: 5, hasGap: false });
 });
 
+it('keeps what was before a new beginning until that is covered', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 0, false, 'one', 'two');
+  const { log } = open(disk, 4, true);
+  put(log, 5, 'five', GROUP, 0);
+  log.dropThrough(GROUP, 1);
+  log.close();
+  expect(open(disk, 1)).toMatchObject({ taken: ['two'], lastIndex: 2, hasGap: true });
+});
+
 it('keeps each log that was put aside', () => {
   const disk = new SimDisk(new Random(1));
   for (let i = 0; i < 3; i++) {
