@@ -151,6 +151,41 @@ describe('replay', () => {
   );
 });
 
+describe('replay of commands that waited', () => {
+  it.each(MODES)(
+    'gives nobody an element twice: dispatch %s',
+    async (mode) => {
+      const flags = [...ALWAYS, '--dispatch', mode];
+      const at = await start(flags);
+      const waiters = await Promise.all(Array.from({ length: 6 }, () => at.connect()));
+      const pusher = await at.connect();
+      const served = Promise.all([
+        waiters[0].run('BLPOP', 'q', 'r', 0),
+        waiters[1].run('BLMOVE', 'q', 'moved', 'LEFT', 'RIGHT', 0),
+        waiters[2].run('BRPOP', 'r', 'q', 0),
+        waiters[3].run('BZPOPMIN', 'z', 0),
+        waiters[4].run('BLMPOP', 0, 2, 'q', 'r', 'LEFT', 'COUNT', 3),
+      ]);
+      const gaveUp = waiters[5].run('BLPOP', 'never', 1);
+      await until('all wait', async () => (await at.ask(['INFO', 'clients']))[0].includes('blocked_clients:6'));
+      await pusher.pipeline([
+        ['RPUSH', 'q', 'a', 'b'],
+        ['RPUSH', 'r', 'c', 'd', 'e'],
+        ['ZADD', 'z', 1, 'm', 2, 'n'],
+        ['RPUSH', 'q', 'f', 'g', 'h', 'i', 'j'],
+      ]);
+      await served;
+      expect(await gaveUp).toBe('*-1\r\n');
+      await pusher.run('RPUSH', 'never', 'x');
+      const before = await read();
+      await at.kill();
+      await start(flags);
+      expect(differencesOf(before, await read())).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});
+
 describe('without a log', () => {
   it.each(['millrace', 'rdb'])(
     'a snapshot in the format %s has everything: SAVE and kill, then SHUTDOWN with save points',
