@@ -31,6 +31,7 @@ describe('the process', () => {
   it('ends with SHUTDOWN, after the replies before it', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'millrace-'));
     const node = await TestNode.start('--dir', dir, '--save-format', 'rdb');
+    await until(() => node.output.includes('Ready'));
     const client = await node.connect();
     // No file can take the name of a directory.
     mkdirSync(join(dir, 'dump.rdb'));
