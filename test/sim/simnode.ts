@@ -360,7 +360,8 @@ export class SimNode {
       }
     } catch (error) {
       if (!(error instanceof LogError)) throw error;
-      throw new NodeDied(`the log's writer ends: ${error.message}`);
+      if (error.code === 'SYNC_FAILED') throw new NodeDied(error.message);
+      witness.trace(`not dropped: ${error.message}`);
     }
     this.writeRound(kept);
     kept.front.advance();
