@@ -79,7 +79,11 @@ class SimLink {
   readonly numbers = new Float64Array(8);
   readonly queue: { index: number; bytes: Uint8Array }[] = [];
 
+  /** The last entry that was sealed, sent or not. */
+  sealed = 0;
+
   send(index: number, bytes: Uint8Array, length: number): boolean {
+    this.sealed = index;
     if (this.queue.length >= RING_ENTRIES) return false;
     this.queue.push({ index, bytes: bytes.slice(0, length) });
     return true;
@@ -213,7 +217,14 @@ export class SimNode {
     } else {
       const { engine } = this;
       engine.nowMs = (engine.nowMs as number) + (r.below(8) === 0 ? r.below(4000) : r.below(3));
-      for (let count = 1 + r.below(4); count > 0; count--) this.command();
+      for (let count = 1 + r.below(4); count > 0; count--) {
+        const sealed = this.kept?.link.sealed;
+        this.command();
+        // A large command ends an entry in the middle of a turn.
+        if (this.kept !== undefined && this.kept.link.sealed !== sealed) {
+          this.witness.reached(this.kept.link.sealed, this, false);
+        }
+      }
       this.kept?.front.seal();
     }
     if (this.kept !== undefined) this.witness.reached(this.kept.front.lastIndex, this, false);
