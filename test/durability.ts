@@ -6,7 +6,14 @@
  * and restart with appendfsync always, one third of them in each dispatch mode. Prints a line now and then, a table at the
  * end, and everything that is wrong; the exit code is 1 then.
  */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { powerLossRun } from './sim/powerloss.ts';
+import { randomCommands } from './support/durability-commands.ts';
+import { contentsOf, differencesOf } from './support/durability-contents.ts';
+import { DurableNode } from './support/durability-node.ts';
 import { killRounds } from './support/durability-rounds.ts';
 import { MODES } from './support/node.ts';
 
@@ -45,4 +52,28 @@ for (const [i, mode] of MODES.entries()) {
   isWrong ||= done.problems.length > 0 || done.lost > 0;
 }
 console.table(table);
+
+console.log(`random commands, kill, restart: ${Math.ceil(rounds / 10)} rounds`);
+for (let round = 0; round < rounds / 10; round++) {
+  const mode = MODES[round % MODES.length];
+  const evicts = round % 2 === 1;
+  const limits = evicts ? ['--maxmemory', '1mb', '--maxmemory-policy', 'allkeys-random'] : [];
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-replay-'));
+  const flags = ['--appendonly', 'yes', '--appendfsync', 'always', '--dispatch', mode, ...limits];
+  let node = await DurableNode.start(dir, flags);
+  for (let restart = 0; restart < 3; restart++) {
+    await randomCommands(node, seed + round * 100 + restart, evicts);
+    const before = await contentsOf(node);
+    await node.kill();
+    node = await DurableNode.start(dir, flags);
+    const found = differencesOf(before, await contentsOf(node));
+    for (const difference of found) console.error(`seed ${seed}, round ${round}, restart ${restart}: ${difference}`);
+    isWrong ||= found.length > 0;
+  }
+  await node.kill();
+  rmSync(dir, { recursive: true, force: true });
+}
+console.log(
+  isWrong ? 'Something is wrong.' : 'Nothing is missing, torn or there twice, and replay makes what was there.',
+);
 process.exit(isWrong ? 1 : 0);
