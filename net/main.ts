@@ -98,7 +98,7 @@ async function exportRdb(config: Config, log: Logger): Promise<void> {
   const node = new Node(config, log, fail);
   try {
     await node.persistence.open();
-    const { keys, fileBytes, path } = await node.persistence.exportRdb(config.exportFile);
+    const { keys, fileBytes, path } = await node.persistence.saving.exportRdb(config.exportFile);
     await node.close();
     process.stdout.write(`${path}: ${keys} keys, ${fileBytes} bytes\n`);
   } catch (error) {

@@ -1,39 +1,29 @@
 /**
  * What makes a node durable, put together: loads at start, keeps the log, takes snapshots when they are asked for or due,
  * and tells INFO about it. Main thread; one per node.
- *
- * Snapshots are of two kinds. A *native* one names the last entry of the log that it contains, so that the log behind it can
- * be cut; an RDB file is for other servers. With a log every snapshot that cuts it is native, whatever `save-format` says.
  */
 import { join } from 'node:path';
-import { COUNTER_DIRTY, COUNTER_USED_BYTES } from '../engine/arena.ts';
 import { type DirectoryLock, lockDirectory } from '../engine/log/dirlock.ts';
+import { DiskError } from '../engine/log/disk.ts';
 import { LogError } from '../engine/log/errors.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { NUMBER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
-import type { RdbFacts } from '../engine/rdb/write.ts';
 import { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { retain, snapshotName } from '../engine/snapshot/retain.ts';
-import type { SnapshotTarget, Summary } from '../engine/snapshot/write-file.ts';
-import { REDIS_VERSION } from './commands/connection.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Logger } from './log.ts';
 import { LogWriter } from './logwriter.ts';
 import { type Loaded, type Loading, Recovery } from './recovery.ts';
-import { type Covered, header, type SnapshotDone, Snapshotter } from './snapshotter.ts';
+import { LOADING_TEXT, Saving } from './saving.ts';
+import { Snapshotter } from './snapshotter.ts';
 import type { WorkerPool } from './workers.ts';
 
 /** How often it is looked whether a snapshot is due. */
 const CRON_MS = 100;
-/** After a snapshot that failed the next one that is due by itself waits. */
-const RETRY_MS = 5000;
-const KEPT_SNAPSHOTS = 1;
 /** How often it is looked whether there is room for entries that wait, before the log is closed. */
 const DRAIN_MS = 2;
 
-export const LOADING_TEXT = 'LOADING Redis is loading the dataset in memory';
 const SNAPSHOT_FAILED_TEXT =
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
   'Commands that may modify the data set are disabled, because this instance is configured to report errors during ' +
@@ -41,33 +31,13 @@ const SNAPSHOT_FAILED_TEXT =
 
 const LOG_FAILED_TEXT = 'MISCONF Errors writing to the AOF file: ';
 
-/** How a kind of snapshot went, for INFO. */
-export class SnapshotRecord {
-  ok = true;
-  count = 0;
-  lastSeconds = -1;
-  failuresInRow = 0;
-}
-
-export type SnapshotKind = 'save' | 'rewrite';
-
 export class Persistence {
   /** Set while the node loads. */
   loading: Loading | undefined = undefined;
   loaded: Loaded = { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
-  /** When the data set was last saved whole, or the node started; ms since 1970. */
-  lastSaveMs = Date.now();
-  readonly saves = new SnapshotRecord();
-  readonly rewrites = new SnapshotRecord();
-  /** What kind of snapshot is under way, and which is to follow it. */
-  running: SnapshotKind | undefined = undefined;
-  scheduled: SnapshotKind | undefined = undefined;
   /** What the disk says while the log cannot be written; '' when it can. */
   logTrouble = '';
-  /** Bytes of the log when it was last cut. */
-  logBaseBytes = 0;
-  readonly snapshotter: Snapshotter;
-  writer: LogWriter | undefined = undefined;
+  readonly saving: Saving;
   private readonly config: Config;
   private readonly dispatcher: Dispatcher;
   private readonly workers: WorkerPool;
@@ -75,17 +45,10 @@ export class Persistence {
   private readonly die: (text: string) => void;
   private readonly pool = new BackgroundPool();
   private cron: NodeJS.Timeout | undefined = undefined;
-  /** COUNTER_DIRTY of all shards when the last snapshot that succeeded began. */
-  private savedDirty = 0;
   /** Keeps other processes out of the directory. */
   private lock: DirectoryLock | undefined = undefined;
   /** Changes of appendonly, one after the other: a log must have ended before the next one begins. */
   private switching: Promise<void> = Promise.resolve();
-  private triedMs = 0;
-  /** Without a log: the index that the last snapshot had. */
-  private index = 0;
-  /** Called when the next snapshot of a kind is over. */
-  private waiters: { kind: SnapshotKind; resolve: (error: string) => void }[] = [];
 
   constructor(config: Config, dispatcher: Dispatcher, workers: WorkerPool, log: Logger, die: (text: string) => void) {
     this.config = config;
@@ -93,7 +56,8 @@ export class Persistence {
     this.workers = workers;
     this.log = log;
     this.die = die;
-    this.snapshotter = new Snapshotter(dispatcher, workers, this.pool);
+    this.saving = new Saving(config, dispatcher, new Snapshotter(dispatcher, workers, this.pool), log);
+    this.saving.onOutcome = () => this.updateRefusal();
     this.followConfig();
   }
 
@@ -118,6 +82,11 @@ export class Persistence {
     });
   }
 
+  /** The log's writer, while there is a log. */
+  get writer(): LogWriter | undefined {
+    return this.saving.writer;
+  }
+
   private get directory(): string {
     return this.config.get('dir');
   }
@@ -140,19 +109,18 @@ export class Persistence {
     if (replays) {
       const writer = this.makeWriter(this.loaded.index, false);
       this.loaded = await recovery.replay(writer, this.loaded);
-      this.writer = writer;
+      this.saving.writer = writer;
       if (config.get('appendonly')) this.attachLog();
       else await this.stopLog();
     }
-    this.index = this.loaded.index;
+    this.saving.index = this.loaded.index;
     dispatcher.finishLoading(this.loaded.lastMs);
-    this.savedDirty = this.dirty;
     this.loading = undefined;
-    this.lastSaveMs = Date.now();
-    this.cron = setInterval(() => this.look(), CRON_MS);
+    this.saving.enable();
+    this.cron = setInterval(() => this.saving.look(), CRON_MS);
     this.cron.unref();
-    const needsBase = this.writer !== undefined && (this.loaded.fromRdb || this.writer.opened.hasGap);
-    if (needsBase) this.begin('rewrite');
+    this.saving.needsBase = this.writer !== undefined && (this.loaded.fromRdb || this.writer.opened.hasGap);
+    if (this.saving.needsBase) this.saving.begin('rewrite');
   }
 
   /** Before anything in the directory is touched. Where nothing can be written and nothing has to be, there is no lock. */
@@ -170,8 +138,9 @@ export class Persistence {
   private hasLog(): boolean {
     try {
       return realDisk.list(this.logDirectory).some((name) => name.endsWith('.log'));
-    } catch {
-      return false;
+    } catch (error) {
+      if (error instanceof DiskError && error.code === 'NOT_FOUND') return false;
+      throw error;
     }
   }
 
@@ -192,7 +161,7 @@ export class Persistence {
   /** From now on writes are logged. */
   private attachLog(): void {
     const writer = this.writer as LogWriter;
-    this.logBaseBytes = writer.numbers[NUMBER_BYTES];
+    this.saving.logBaseBytes = writer.numbers[NUMBER_BYTES];
     this.dispatcher.keepLog(writer.front());
   }
 
@@ -205,21 +174,22 @@ export class Persistence {
   /** CONFIG SET appendonly yes: the log begins now, and a snapshot of what was before it follows. */
   private async startLog(): Promise<void> {
     // One more is for snapshots that begin before the log does.
-    this.index += 2;
-    const writer = this.makeWriter(this.index, true);
-    this.writer = writer;
+    this.saving.index += 2;
+    const writer = this.makeWriter(this.saving.index, true);
+    this.saving.writer = writer;
     try {
       await writer.next();
     } catch (error) {
-      this.writer = undefined;
+      this.saving.writer = undefined;
       this.config.set('appendonly', false);
       this.log.write('warning', `The log cannot be opened: ${(error as Error).message}`);
       return;
     }
     await this.exclusively(() => this.attachLog());
     this.log.write('notice', 'The log begins, and a snapshot of what was before it');
-    if (this.running === undefined) this.begin('rewrite');
-    else this.scheduled = 'rewrite';
+    this.saving.needsBase = true;
+    if (this.saving.running === undefined) this.saving.begin('rewrite');
+    else this.saving.scheduled = 'rewrite';
   }
 
   /** What was accepted so far is written first, and what waits for that is told then. */
@@ -228,8 +198,8 @@ export class Persistence {
     const front = await this.exclusively(() => {
       const { log } = this.dispatcher;
       log?.seal();
-      this.index = log?.lastIndex ?? writer.opened.lastIndex;
-      this.writer = undefined;
+      this.saving.index = log?.lastIndex ?? writer.opened.lastIndex;
+      this.saving.writer = undefined;
       this.dispatcher.writes.log = undefined;
       return log;
     });
@@ -263,154 +233,8 @@ export class Persistence {
   private updateRefusal(): void {
     const { config, logTrouble } = this;
     const isSaving = config.get('save').length > 0 && config.get('stop-writes-on-bgsave-error');
-    if (isSaving && !this.saves.ok) this.dispatcher.refusals.setWrites(SNAPSHOT_FAILED_TEXT);
+    if (isSaving && !this.saving.saves.ok) this.dispatcher.refusals.setWrites(SNAPSHOT_FAILED_TEXT);
     else this.dispatcher.refusals.setWrites(logTrouble === '' ? '' : LOG_FAILED_TEXT + systemText(logTrouble));
-  }
-
-  // ---------------------------------------------------------------- snapshots
-
-  private get dirty(): number {
-    let dirty = 0;
-    for (const { f64 } of this.dispatcher.call.shards.arenas) dirty += f64[COUNTER_DIRTY];
-    return dirty;
-  }
-
-  get changesSinceSave(): number {
-    return this.dirty - this.savedDirty;
-  }
-
-  /** Begins a snapshot. '' or why it does not. `schedule`: after the one under way, if there is one of the other kind. */
-  begin(kind: SnapshotKind, schedule = false): string {
-    if (this.loading !== undefined) return LOADING_TEXT;
-    if (this.running === kind) {
-      return kind === 'save'
-        ? 'ERR Background save already in progress'
-        : 'ERR Background append only file rewriting already in progress';
-    }
-    if (this.running !== undefined) {
-      if (!schedule) {
-        return "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
-      }
-      this.scheduled = kind;
-      return '';
-    }
-    this.running = kind;
-    void this.run(kind);
-    return '';
-  }
-
-  /** Resolves with '' or an error when the snapshot of this kind that is under way, or scheduled, is over. */
-  finished(kind: SnapshotKind): Promise<string> {
-    return new Promise((resolve) => this.waiters.push({ kind, resolve }));
-  }
-
-  private async run(kind: SnapshotKind): Promise<void> {
-    const record = kind === 'save' ? this.saves : this.rewrites;
-    const startedAt = performance.now();
-    let error = '';
-    this.triedMs = Date.now();
-    try {
-      const done = await this.take(kind);
-      this.published(kind, done);
-      record.count++;
-      record.failuresInRow = 0;
-      const { keys, fileBytes, path } = done.summary;
-      const seconds = (performance.now() - startedAt) / 1000;
-      this.log.write('notice', `Snapshot ${path}: ${keys} keys, ${fileBytes} bytes, ${seconds.toFixed(2)} s`);
-    } catch (thrown) {
-      error = (thrown as Error).message;
-      record.failuresInRow++;
-      this.log.write('warning', `The snapshot failed: ${error}`);
-    }
-    record.ok = error === '';
-    record.lastSeconds = Math.floor((performance.now() - startedAt) / 1000);
-    this.running = undefined;
-    this.updateRefusal();
-    const concerned = this.waiters.filter((waiter) => waiter.kind === kind);
-    this.waiters = this.waiters.filter((waiter) => waiter.kind !== kind);
-    for (const { resolve } of concerned) resolve(error);
-    const next = this.scheduled;
-    this.scheduled = undefined;
-    if (next !== undefined) this.begin(next);
-  }
-
-  private take(kind: SnapshotKind): Promise<SnapshotDone> {
-    const { config, dispatcher } = this;
-    let dirty = 0;
-    const cover = (): Covered => {
-      dirty = this.dirty;
-      const timeMs = dispatcher.settledMs;
-      // While a log is about to begin: the index that was left free for this.
-      if (dispatcher.log === undefined)
-        return { index: this.writer === undefined ? ++this.index : this.index - 1, timeMs };
-      dispatcher.log.seal();
-      return { index: dispatcher.log.lastIndex, timeMs };
-    };
-    const isRdb = kind === 'save' && config.get('save-format') === 'rdb';
-    return this.snapshotter
-      .take(
-        cover,
-        (covered, id): SnapshotTarget =>
-          isRdb
-            ? { format: 'rdb', path: join(this.directory, config.get('dbfilename')), facts: this.facts(covered) }
-            : {
-                format: 'mrs',
-                path: join(this.directory, snapshotName(header(covered, id).groups)),
-                header: header(covered, id),
-              },
-      )
-      .then((done) => {
-        this.savedDirty = dirty;
-        return done;
-      });
-  }
-
-  /** Writes all there is as an RDB file, for other servers. */
-  async exportRdb(path: string): Promise<Summary> {
-    const cover = (): Covered => ({ index: this.index, timeMs: this.dispatcher.settledMs });
-    const done = await this.snapshotter.take(cover, (covered) => ({ format: 'rdb', path, facts: this.facts(covered) }));
-    return done.summary;
-  }
-
-  private facts(covered: Covered): RdbFacts {
-    let usedBytes = 0;
-    for (const { f64 } of this.dispatcher.call.shards.arenas) usedBytes += f64[COUNTER_USED_BYTES];
-    const createdAtSeconds = Math.floor(covered.timeMs / 1000);
-    return { redisVersion: REDIS_VERSION, createdAtSeconds, usedBytes, logIndex: covered.index };
-  }
-
-  private published(kind: SnapshotKind, done: SnapshotDone): void {
-    this.lastSaveMs = Date.now();
-    if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
-    retain(realDisk, this.directory, KEPT_SNAPSHOTS);
-    if (this.writer === undefined) return;
-    this.writer.drop(done.index);
-    this.logBaseBytes = this.writer.numbers[NUMBER_BYTES];
-  }
-
-  /** Whether a snapshot is due: by a save point, or by the growth of the log. */
-  private look(): void {
-    if (this.running !== undefined) return;
-    const { config } = this;
-    const nowMs = Date.now();
-    if (!this.saves.ok && nowMs - this.triedMs < RETRY_MS) return;
-    const changes = this.changesSinceSave;
-    const sinceMs = nowMs - this.lastSaveMs;
-    for (const point of config.get('save')) {
-      if (changes < point.changes || changes === 0 || sinceMs <= point.seconds * 1000) continue;
-      this.log.write('notice', `${point.changes} changes in ${point.seconds} seconds. Saving...`);
-      this.begin('save');
-      return;
-    }
-    if (this.writer !== undefined && this.rewriteIsDue(this.writer.numbers[NUMBER_BYTES])) this.begin('rewrite');
-  }
-
-  private rewriteIsDue(bytes: number): boolean {
-    const percentage = this.config.get('auto-aof-rewrite-percentage');
-    if (percentage === 0 || bytes < this.config.get('auto-aof-rewrite-min-size')) return false;
-    if (!this.rewrites.ok && Date.now() - this.triedMs < RETRY_MS) return false;
-    const base = Math.max(1, this.logBaseBytes);
-    return ((bytes - base) * 100) / base >= percentage;
   }
 
   // ---------------------------------------------------------------- end
@@ -422,11 +246,11 @@ export class Persistence {
   async finish(save: boolean | undefined): Promise<string> {
     clearInterval(this.cron);
     const isWanted =
-      save ?? (this.config.get('save').length > 0 && this.writer === undefined && this.changesSinceSave > 0);
+      save ?? (this.config.get('save').length > 0 && this.writer === undefined && this.saving.changesSinceSave > 0);
     if (!isWanted || this.loading !== undefined) return '';
-    while (this.running !== undefined) await this.finished(this.running);
-    const refused = this.begin('save');
-    return refused !== '' ? refused : this.finished('save');
+    while (this.saving.running !== undefined) await this.saving.finished(this.saving.running);
+    const refused = this.saving.begin('save');
+    return refused !== '' ? refused : this.saving.finished('save');
   }
 
   /** Writes and syncs what the log still has; ends the threads. */

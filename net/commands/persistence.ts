@@ -18,11 +18,11 @@ import { sessionOf } from './names.ts';
 
 /** Its client waits; nobody else does. */
 function save(node: Node, call: Call): void {
-  const { persistence } = node;
-  const refused = persistence.running === 'save' ? BUSY : persistence.begin('save', true);
+  const { saving } = node.persistence;
+  const refused = saving.running === 'save' ? BUSY : saving.begin('save', true);
   if (refused !== '') return call.reply.error(refused);
   const reply = node.dispatcher.defer(sessionOf(call));
-  void persistence.finished('save').then((error) => {
+  void saving.finished('save').then((error) => {
     reply((to) => {
       if (error === '') to.ok();
       else to.error('ERR');
@@ -35,23 +35,23 @@ const BUSY = 'ERR Background save already in progress';
 function bgsave(node: Node, call: Call): void {
   const schedule = call.argc === 2 && call.is(1, 'SCHEDULE');
   if (call.argc > 1 && !schedule) return call.reply.error(ERR.SYNTAX);
-  const isBusy = node.persistence.running !== undefined;
-  const refused = node.persistence.begin('save', schedule);
+  const isBusy = node.persistence.saving.running !== undefined;
+  const refused = node.persistence.saving.begin('save', schedule);
   if (refused !== '') call.reply.error(refused);
   else call.reply.simple(isBusy ? 'Background saving scheduled' : 'Background saving started');
 }
 
 /** A snapshot that cuts the log. */
 function bgrewriteaof(node: Node, call: Call): void {
-  const isBusy = node.persistence.running !== undefined;
-  const refused = node.persistence.begin('rewrite', true);
+  const isBusy = node.persistence.saving.running !== undefined;
+  const refused = node.persistence.saving.begin('rewrite', true);
   if (refused !== '') call.reply.error(refused);
   else call.reply.simple(`Background append only file rewriting ${isBusy ? 'scheduled' : 'started'}`);
 }
 
 export function persistenceRows(node: Node): CommandRow[] {
   const row = rowMaker('server', ['admin', 'dangerous'], SCOPE_NONE);
-  const lastSave = (call: Call): void => call.reply.int(Math.floor(node.persistence.lastSaveMs / 1000));
+  const lastSave = (call: Call): void => call.reply.int(Math.floor(node.persistence.saving.lastSaveMs / 1000));
   const keys = 'O(N) where N is the total number of keys in all databases';
   return [
     row(

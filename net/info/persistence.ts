@@ -12,7 +12,8 @@ import type { Loading } from '../recovery.ts';
 
 export function persistenceSection(node: Node): string[] {
   const { persistence } = node;
-  const { snapshotter, running, saves, rewrites, writer } = persistence;
+  const { saving } = persistence;
+  const { snapshotter, running, saves, rewrites, writer } = saving;
   const runs = (kind: string): number => (running === kind ? 1 : 0);
   const seconds = Math.floor((Date.now() - snapshotter.startedMs) / 1000);
   const since = (kind: string): number => (running === kind ? seconds : -1);
@@ -29,9 +30,9 @@ export function persistenceSection(node: Node): string[] {
     `current_fork_perc:${(total === 0 ? 0 : Math.min(100, (keys * 100) / total)).toFixed(2)}`,
     `current_save_keys_processed:${keys}`,
     `current_save_keys_total:${running === undefined ? 0 : total}`,
-    `rdb_changes_since_last_save:${persistence.changesSinceSave}`,
+    `rdb_changes_since_last_save:${saving.changesSinceSave}`,
     `rdb_bgsave_in_progress:${runs('save')}`,
-    `rdb_last_save_time:${Math.floor(persistence.lastSaveMs / 1000)}`,
+    `rdb_last_save_time:${Math.floor(saving.lastSaveMs / 1000)}`,
     `rdb_last_bgsave_status:${status(saves.ok)}`,
     `rdb_last_bgsave_time_sec:${saves.lastSeconds}`,
     `rdb_current_bgsave_time_sec:${since('save')}`,
@@ -41,7 +42,7 @@ export function persistenceSection(node: Node): string[] {
     `rdb_last_load_keys_loaded:${persistence.loaded.keys}`,
     `aof_enabled:${writer === undefined ? 0 : 1}`,
     `aof_rewrite_in_progress:${runs('rewrite')}`,
-    `aof_rewrite_scheduled:${persistence.scheduled === 'rewrite' ? 1 : 0}`,
+    `aof_rewrite_scheduled:${saving.scheduled === 'rewrite' ? 1 : 0}`,
     `aof_last_rewrite_time_sec:${rewrites.lastSeconds}`,
     `aof_current_rewrite_time_sec:${since('rewrite')}`,
     `aof_last_bgrewrite_status:${status(rewrites.ok)}`,
@@ -60,7 +61,7 @@ function logFields(node: Node, numbers: Float64Array): string[] {
   const last = node.dispatcher.log?.lastIndex ?? 0;
   return [
     `aof_current_size:${numbers[NUMBER_BYTES]}`,
-    `aof_base_size:${node.persistence.logBaseBytes}`,
+    `aof_base_size:${node.persistence.saving.logBaseBytes}`,
     'aof_pending_rewrite:0',
     'aof_buffer_length:0',
     'aof_pending_bio_fsync:0',

@@ -1,0 +1,231 @@
+/**
+ * Snapshots of a node: begun when a client asks for one, when `save` says that one is due, or when the log has grown; one
+ * at a time, and what follows when it is durable or has failed. Main thread.
+ *
+ * They are of two kinds. A *native* one names the last entry of the log that it contains, so that the log behind it can be
+ * cut; an RDB file is for other servers. With a log every snapshot that cuts it is native, whatever `save-format` says.
+ */
+import { join } from 'node:path';
+import { COUNTER_DIRTY, COUNTER_USED_BYTES } from '../engine/arena.ts';
+import { NUMBER_BYTES } from '../engine/log/link.ts';
+import { realDisk } from '../engine/log/realdisk.ts';
+import type { RdbFacts } from '../engine/rdb/write.ts';
+import { retain, snapshotName } from '../engine/snapshot/retain.ts';
+import type { SnapshotTarget, Summary } from '../engine/snapshot/write-file.ts';
+import { REDIS_VERSION } from './commands/connection.ts';
+import type { Config } from './config.ts';
+import type { Dispatcher } from './dispatch.ts';
+import type { Logger } from './log.ts';
+import type { LogWriter } from './logwriter.ts';
+import { type Covered, header, type SnapshotDone, type Snapshotter } from './snapshotter.ts';
+
+/** After a snapshot that failed the next one that is due by itself waits. */
+const RETRY_MS = 5000;
+const KEPT_SNAPSHOTS = 1;
+
+export const LOADING_TEXT = 'LOADING Redis is loading the dataset in memory';
+
+/** How a kind of snapshot went, for INFO. */
+export class SnapshotRecord {
+  ok = true;
+  count = 0;
+  lastSeconds = -1;
+  failuresInRow = 0;
+}
+
+export type SnapshotKind = 'save' | 'rewrite';
+
+export class Saving {
+  /** Called when a snapshot has succeeded or failed. */
+  onOutcome: () => void = () => {};
+  /** When the data set was last saved whole, or the node started; ms since 1970. */
+  lastSaveMs = Date.now();
+  readonly saves = new SnapshotRecord();
+  readonly rewrites = new SnapshotRecord();
+  /** What kind of snapshot is under way, and which is to follow it. */
+  running: SnapshotKind | undefined = undefined;
+  scheduled: SnapshotKind | undefined = undefined;
+  readonly snapshotter: Snapshotter;
+  /** The log's writer, while there is a log. */
+  writer: LogWriter | undefined = undefined;
+  /** Without a log: the index that the last snapshot had. */
+  index = 0;
+  /** Bytes of the log when it was last cut. */
+  logBaseBytes = 0;
+  /** The log is worth nothing until a snapshot of what was before it is there. */
+  needsBase = false;
+  private readonly config: Config;
+  private readonly dispatcher: Dispatcher;
+  private readonly log: Logger;
+  /** Whether the data set is loaded. */
+  private isEnabled = false;
+  /** COUNTER_DIRTY of all shards when the last snapshot that succeeded began. */
+  private savedDirty = 0;
+  private triedMs = 0;
+  /** Called when the next snapshot of a kind is over. */
+  private waiters: { kind: SnapshotKind; resolve: (error: string) => void }[] = [];
+
+  constructor(config: Config, dispatcher: Dispatcher, snapshotter: Snapshotter, log: Logger) {
+    this.config = config;
+    this.dispatcher = dispatcher;
+    this.snapshotter = snapshotter;
+    this.log = log;
+  }
+
+  /** The data set is loaded, and counts as saved. */
+  enable(): void {
+    this.isEnabled = true;
+    this.savedDirty = this.dirty;
+    this.lastSaveMs = Date.now();
+  }
+
+  private get directory(): string {
+    return this.config.get('dir');
+  }
+
+  private get dirty(): number {
+    let dirty = 0;
+    for (const { f64 } of this.dispatcher.call.shards.arenas) dirty += f64[COUNTER_DIRTY];
+    return dirty;
+  }
+
+  get changesSinceSave(): number {
+    return this.dirty - this.savedDirty;
+  }
+
+  /** Begins a snapshot. '' or why it does not. `schedule`: after the one under way, if there is one of the other kind. */
+  begin(kind: SnapshotKind, schedule = false): string {
+    if (!this.isEnabled) return LOADING_TEXT;
+    if (this.running === kind) {
+      return kind === 'save'
+        ? 'ERR Background save already in progress'
+        : 'ERR Background append only file rewriting already in progress';
+    }
+    if (this.running !== undefined) {
+      if (!schedule) {
+        return "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
+      }
+      this.scheduled = kind;
+      return '';
+    }
+    this.running = kind;
+    void this.run(kind);
+    return '';
+  }
+
+  /** Resolves with '' or an error when the snapshot of this kind that is under way, or scheduled, is over. */
+  finished(kind: SnapshotKind): Promise<string> {
+    return new Promise((resolve) => this.waiters.push({ kind, resolve }));
+  }
+
+  private async run(kind: SnapshotKind): Promise<void> {
+    const record = kind === 'save' ? this.saves : this.rewrites;
+    const startedAt = performance.now();
+    let error = '';
+    this.triedMs = Date.now();
+    try {
+      const done = await this.take(kind);
+      this.published(kind, done);
+      record.count++;
+      record.failuresInRow = 0;
+      const { keys, fileBytes, path } = done.summary;
+      const seconds = (performance.now() - startedAt) / 1000;
+      this.log.write('notice', `Snapshot ${path}: ${keys} keys, ${fileBytes} bytes, ${seconds.toFixed(2)} s`);
+    } catch (thrown) {
+      error = (thrown as Error).message;
+      record.failuresInRow++;
+      this.log.write('warning', `The snapshot failed: ${error}`);
+    }
+    record.ok = error === '';
+    record.lastSeconds = Math.floor((performance.now() - startedAt) / 1000);
+    this.running = undefined;
+    this.onOutcome();
+    const concerned = this.waiters.filter((waiter) => waiter.kind === kind);
+    this.waiters = this.waiters.filter((waiter) => waiter.kind !== kind);
+    for (const { resolve } of concerned) resolve(error);
+    const next = this.scheduled;
+    this.scheduled = undefined;
+    if (next !== undefined) this.begin(next);
+  }
+
+  private take(kind: SnapshotKind): Promise<SnapshotDone> {
+    const { config, dispatcher } = this;
+    let dirty = 0;
+    const cover = (): Covered => {
+      dirty = this.dirty;
+      const timeMs = dispatcher.settledMs;
+      // While a log is about to begin: the index that was left free for this.
+      if (dispatcher.log === undefined)
+        return { index: this.writer === undefined ? ++this.index : this.index - 1, timeMs };
+      dispatcher.log.seal();
+      return { index: dispatcher.log.lastIndex, timeMs };
+    };
+    const isRdb = kind === 'save' && config.get('save-format') === 'rdb';
+    return this.snapshotter
+      .take(
+        cover,
+        (covered, id): SnapshotTarget =>
+          isRdb
+            ? { format: 'rdb', path: join(this.directory, config.get('dbfilename')), facts: this.facts(covered) }
+            : {
+                format: 'mrs',
+                path: join(this.directory, snapshotName(header(covered, id).groups)),
+                header: header(covered, id),
+              },
+      )
+      .then((done) => {
+        this.savedDirty = dirty;
+        return done;
+      });
+  }
+
+  /** Writes all there is as an RDB file, for other servers. */
+  async exportRdb(path: string): Promise<Summary> {
+    const cover = (): Covered => ({ index: this.index, timeMs: this.dispatcher.settledMs });
+    const done = await this.snapshotter.take(cover, (covered) => ({ format: 'rdb', path, facts: this.facts(covered) }));
+    return done.summary;
+  }
+
+  private facts(covered: Covered): RdbFacts {
+    let usedBytes = 0;
+    for (const { f64 } of this.dispatcher.call.shards.arenas) usedBytes += f64[COUNTER_USED_BYTES];
+    const createdAtSeconds = Math.floor(covered.timeMs / 1000);
+    return { redisVersion: REDIS_VERSION, createdAtSeconds, usedBytes, logIndex: covered.index };
+  }
+
+  private published(kind: SnapshotKind, done: SnapshotDone): void {
+    this.lastSaveMs = Date.now();
+    if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
+    retain(realDisk, this.directory, KEPT_SNAPSHOTS);
+    if (this.dispatcher.log === undefined || this.writer === undefined) return;
+    if (done.index >= this.writer.opened.lastIndex) this.needsBase = false;
+    this.writer.drop(done.index);
+    this.logBaseBytes = this.writer.numbers[NUMBER_BYTES];
+  }
+
+  /** Whether a snapshot is due: by a save point, or by the growth of the log. */
+  look(): void {
+    if (this.running !== undefined) return;
+    const { config } = this;
+    const nowMs = Date.now();
+    if (!this.saves.ok && nowMs - this.triedMs < RETRY_MS) return;
+    const changes = this.changesSinceSave;
+    const sinceMs = nowMs - this.lastSaveMs;
+    for (const point of config.get('save')) {
+      if (changes < point.changes || changes === 0 || sinceMs <= point.seconds * 1000) continue;
+      this.log.write('notice', `${point.changes} changes in ${point.seconds} seconds. Saving...`);
+      this.begin('save');
+      return;
+    }
+    if (this.writer !== undefined && this.rewriteIsDue(this.writer.numbers[NUMBER_BYTES])) this.begin('rewrite');
+  }
+
+  private rewriteIsDue(bytes: number): boolean {
+    if (this.needsBase) return Date.now() - this.triedMs >= RETRY_MS;
+    const percentage = this.config.get('auto-aof-rewrite-percentage');
+    if (percentage === 0 || bytes < this.config.get('auto-aof-rewrite-min-size')) return false;
+    if (!this.rewrites.ok && Date.now() - this.triedMs < RETRY_MS) return false;
+    const base = Math.max(1, this.logBaseBytes);
+    return ((bytes - base) * 100) / base >= percentage;
+  }
+}
