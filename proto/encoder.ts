@@ -45,7 +45,7 @@ export class Encoder {
   private offsets: number[] = [];
 
   encode(message: PeerMessage, room: number): void {
-    this.prepare(room + MESSAGE_BYTES + variableBytes(message));
+    this.prepare(MESSAGE_BYTES + variableBytes(message));
     const { builder } = this;
     const body = this.body(message);
     wire.Frame.finishFrameBuffer(builder, wire.Frame.createFrame(builder, message.type, body));

@@ -129,6 +129,30 @@ describe('what only the verifier sees', () => {
     expect(code(large)).toBe('MALFORMED');
   });
 
+  /** A Ping with all its fields behind other bytes, with u16 numbers of its vtable changed; see net/peer/frame.ts. */
+  function withVtable(changes: Record<number, number>): Uint8Array {
+    const body = new Uint8Array(100_000);
+    body.set(encoded({ type: PING, id: 1, answer: true }));
+    const view = new DataView(body.buffer);
+    expect([24, 26, 28, 30].map((at) => view.getUint16(at, true))).toEqual([8, 16, 8, 7]);
+    for (const [at, value] of Object.entries(changes)) view.setUint16(Number(at), value, true);
+    return body;
+  }
+
+  it('a vtable of an impossible size', () => {
+    expect(code(withVtable({}))).toBe('none');
+    for (const size of [0, 2, 3, 5, 7, 0x8000, 0x8008, 0xfffe])
+      expect(code(withVtable({ 24: size }))).toBe('MALFORMED');
+  });
+
+  it('a table of an impossible size', () => {
+    for (const size of [0, 3, 0x8000, 0xffff]) expect(code(withVtable({ 26: size }))).toBe('MALFORMED');
+  });
+
+  it("a field in the place of the table's own offset", () => {
+    for (const inside of [1, 2, 3]) expect(code(withVtable({ 30: inside }))).toBe('MALFORMED');
+  });
+
   it('a message of a kind that is not known', () => {
     const body = encoded({ type: PING, id: 1, answer: false });
     expect(body[21]).toBe(PING);
