@@ -3,10 +3,10 @@
  * `npm run test:durability [rounds] [seed]`.
  *
  * First simulated losses of power (test/sim/powerloss.ts), five times as many rounds of them. Then rounds of load, kill -9
- * and restart with appendfsync always, one third of them in each dispatch mode. Prints a line now and then, a table at the
- * end, and everything that is wrong; the exit code is 1 then.
+ * and restart with appendfsync always, one third of them in each dispatch mode; then a tenth as many in which random
+ * commands of every kind are replayed and all that was there is compared. Prints a line now and then, tables, and everything
+ * that is wrong; the exit code is 1 then.
  */
-
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
