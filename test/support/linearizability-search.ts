@@ -4,8 +4,7 @@
  * Wing and Gong 1993 with two ideas of Lowe ("Testing for linearizability", 2017). Just in time: the history is walked event
  * by event, and an operation is linearized only when another's return needs it, its own most of all; so what has
  * returned is settled, and a configuration is no more than the return it stands at, the state, and which of the pending operations are
- * linearized already. Memory: a configuration seen before is not tried again. The stack is an array, so
- * a history may be as long as it likes.
+ * linearized already. Memory: a configuration seen before is not tried again.
  *
  * Three reductions, each without loss:
  * - A read (any operation that, with its answer, changes nothing in any state) is linearized as soon as the state allows its answer:
@@ -14,8 +13,9 @@
  *   operations the one that used fewer can do whatever the other can: a superset of one tried before is not tried.
  * - Of equal commands of unknown outcome the earlier called goes first: it may stand wherever the later may.
  *
- * The search is depth first, and what it tries first is the operation whose return is due. When everything has been tried, the furthest
- * return it stood at and could not pass is the first one that no linearization explains.
+ * The furthest return comes first, and of the configurations that stand at it those that linearized the fewest operations
+ * ahead of time: mostly none or one was needed. When everything has been tried, the furthest return that could
+ * not be passed is the first one that no linearization explains. Nothing recurses, so a history may be as long as it likes.
  */
 import type { Model, Operation } from './linearizability.ts';
 
@@ -44,18 +44,17 @@ interface Course {
   readonly bit: readonly bigint[];
 }
 
-/** Where the search stands: at the return `at`, which is due next. */
-interface Frame<S> {
-  readonly at: number;
+/** One way to have come to a return. */
+interface Configuration<S> {
   readonly state: S;
   /** Which pending operations of known outcome are linearized, and which of unknown outcome. */
   readonly done: bigint;
   readonly used: bigint;
-  /** The candidate to try next: pending ones first, the returning one before all. */
-  next: number;
+  /** Whether it has been tried to linearize the returning operation next. */
+  tried: boolean;
 }
 
-/** Nodes between two looks at the clock. */
+/** Configurations between two looks at the clock. */
 const CLOCK_EVERY = 256;
 /** States kept for the report. */
 const STATES_REPORTED = 8;
@@ -68,62 +67,71 @@ export function searchKey<S>(
   const course = plan(history);
   const { operations, returning, pending, lost, lostBefore, twin, bit } = course;
   const seen: Map<string, bigint[]>[] = returning.map(() => new Map());
-  const stack: Frame<S>[] = [];
+  /** What is to be tried at each return, in order: waiting[at][head[at]..]. */
+  const waiting: Configuration<S>[][] = returning.map(() => []);
+  const head = new Int32Array(returning.length);
+  let top = -1;
   let furthest = 0;
-  let nodes = 0;
+  let steps = 0;
 
-  /** Pushes the configuration, moved on over all returns that are explained already. True if that was the last one. */
+  /** Adds the configuration, moved on over all returns that are explained already. True if that was the last one. */
   const enter = (from: number, state: S, linearized: bigint, used: bigint): boolean => {
     let at = from;
     let done = linearized;
     for (; at < returning.length; at++) {
       for (const o of pending[at]) {
+        if ((done & bit[o]) !== 0n) continue;
         const { command, answer } = operations[o];
-        if (
-          (done & bit[o]) === 0n &&
-          model.reads(command, answer) &&
-          model.step(state, command, answer) !== undefined
-        ) {
-          done |= bit[o];
-        }
+        if (model.reads(command, answer) && model.step(state, command, answer) !== undefined) done |= bit[o];
       }
       const due = bit[returning[at]];
       if ((done & due) === 0n) break;
       done &= ~due;
     }
     if (at === returning.length) return true;
-    if (at > furthest) furthest = at;
     const name = `${done.toString(36)} ${model.identity(state)}`;
     const before = seen[at].get(name);
     if (before === undefined) seen[at].set(name, [used]);
     else if (before.some((fewer) => (fewer & ~used) === 0n)) return false;
     else before.push(used);
-    stack.push({ at, state, done, used, next: 0 });
+    waiting[at].push({ state, done, used, tried: false });
+    if (at > top) top = at;
+    if (at > furthest) furthest = at;
     return false;
   };
 
   if (enter(0, model.initial, 0n, 0n)) return 'linearizable';
-  while (stack.length > 0) {
-    if (++nodes % CLOCK_EVERY === 0 && performance.now() > deadlineMs) return 'late';
-    const frame = stack[stack.length - 1];
-    const { at, state, done, used } = frame;
-    const known = pending[at];
-    const candidate = frame.next++;
-    if (candidate <= known.length) {
-      // Candidate 0 is the returning operation; it is met a second time among the pending ones and left out there.
-      const o = candidate === 0 ? returning[at] : known[candidate - 1];
-      if ((done & bit[o]) !== 0n || (candidate > 0 && o === returning[at])) continue;
+  while (top >= 0) {
+    if (head[top] === waiting[top].length) {
+      // The names stay in `seen`; the configurations themselves are of no use any more.
+      waiting[top] = [];
+      head[top] = 0;
+      top--;
+      continue;
+    }
+    if (++steps % CLOCK_EVERY === 0 && performance.now() > deadlineMs) return 'late';
+    const at = top;
+    const configuration = waiting[at][head[at]];
+    const { state, done, used } = configuration;
+    if (!configuration.tried) {
+      configuration.tried = true;
+      const { command, answer } = operations[returning[at]];
+      const after = model.step(state, command, answer);
+      if (after !== undefined && enter(at, after, done | bit[returning[at]], used)) return 'linearizable';
+      continue;
+    }
+    head[at]++;
+    for (const o of pending[at]) {
+      if (o === returning[at] || (done & bit[o]) !== 0n) continue;
       const after = model.step(state, operations[o].command, operations[o].answer);
       if (after !== undefined && enter(at, after, done | bit[o], used)) return 'linearizable';
-    } else if (candidate <= known.length + lostBefore[at]) {
-      const place = candidate - known.length - 1;
+    }
+    for (let place = 0; place < lostBefore[at]; place++) {
       const o = lost[place];
       const earlier = twin[place];
       if ((used & bit[o]) !== 0n || (earlier >= 0 && (used & bit[lost[earlier]]) === 0n)) continue;
       const after = model.step(state, operations[o].command, undefined);
       if (after !== undefined && enter(at, after, done, used | bit[o])) return 'linearizable';
-    } else {
-      stack.pop();
     }
   }
   return failure(course, furthest, seen[furthest]);
