@@ -228,6 +228,8 @@ export class RaftCore {
     out.readStates = r.readStates.length > 0 ? r.readStates : NONE;
     out.fetches = r.fetches.length > 0 ? r.fetches : NONE;
     out.snapshots = r.snapshots.length > 0 ? r.snapshots : NONE;
+    // What is given out now stays in memory until the next time, so that whoever applies it at once finds it there.
+    r.log.release(out.committedFrom - 1, r.options.keptBytes);
     this.letGo();
     return out;
   }
@@ -250,7 +252,6 @@ export class RaftCore {
     r.writes.finish(batch);
     voteIsDurable(r);
     if (r.role === LEADER) onOwnDurable(r);
-    this.release();
   }
 
   /** The state machine has applied the entries up to `index`, or a snapshot that ends there. */
@@ -258,11 +259,6 @@ export class RaftCore {
     const r = this.state;
     must(index <= r.handed, 'only what was handed out is applied');
     if (index > r.applied) r.applied = index;
-  }
-
-  private release(): void {
-    const r = this.state;
-    r.log.release(Math.min(r.commit, r.writes.durable), r.options.keptBytes);
   }
 
   /** A committed or appended entry, if it is still in memory; otherwise the caller reads it from its storage. */

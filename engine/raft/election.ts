@@ -14,12 +14,21 @@ export function hearsLeader(r: Replica): boolean {
 
 /** Begins an election; nothing happens where this replica cannot win or had better not. */
 export function campaign(r: Replica, force: boolean): void {
-  if (r.role === LEADER || !r.config.isVoter(r.id) || r.isStalled) {
+  if (r.role === LEADER || !mayLead(r) || r.isStalled) {
     r.restartTimeout();
     return;
   }
   if (force) askForVotes(r, true);
   else askForPrevotes(r);
+}
+
+/**
+ * A voter, or one whose removal is not known to be committed: if it alone holds that entry, the others can neither finish the
+ * change nor, by its vote, elect somebody who lacks the entry (thesis 4.2.2). Its own vote counts where it is a voter.
+ */
+function mayLead(r: Replica): boolean {
+  if (r.config.isVoter(r.id)) return true;
+  return r.configs.currentIndex > r.commit && r.configs.at(r.commit).isVoter(r.id);
 }
 
 function begin(r: Replica, role: number): void {

@@ -260,8 +260,11 @@ export class RaftGroup {
     }
   }
 
-  /** Makes this replica the leader, by campaigning. */
+  /** Makes this replica the leader, by campaigning; whoever leads steps down, as if it had lost touch. */
   elect(id: ReplicaId): Member {
+    for (const { core } of this.members.values()) {
+      if (core.isLeader && core.state.id !== id) core.state.becomeFollower(core.state.term, 0);
+    }
     for (let i = 0; i < 40 && !this.core(id).isLeader; i++) {
       for (const m of this.members.values()) m.core.state.sinceLeader = 1000;
       this.core(id).campaign();

@@ -206,7 +206,6 @@ describe('replicas under random trouble', () => {
       reads += watch.reads;
     }
     // The trouble lets something happen.
-    if (process.env.DBG) console.log(committed / SEEDS, reads / SEEDS, terms / SEEDS);
     expect(terms / SEEDS).toBeGreaterThan(4);
     expect(committed / SEEDS).toBeGreaterThan(15);
     expect(reads / SEEDS).toBeGreaterThan(2);
