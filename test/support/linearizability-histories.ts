@@ -87,7 +87,8 @@ function answerOf<S>(model: Model<S>, state: S, command: readonly string[]): Ans
   ];
   if (members.length > 0) answers.push(members[0], members[members.length - 1]);
   if (typeof content === 'string') answers.push(content.length);
-  if (command[0] === 'APPEND') answers.push((content ?? '').length + command[1].length);
+  if (typeof content === 'number') answers.push(content + (command[1] ?? '').length);
+  else if (command[0] === 'APPEND') answers.push((content ?? '').length + command[1].length);
   const answer = answers.find((each) => model.step(state, command, each) !== undefined);
   if (answer === undefined) throw new Error(`${command.join(' ')} has no answer in ${identity}`);
   return answer;

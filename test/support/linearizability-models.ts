@@ -5,7 +5,7 @@
  *
  * The answer undefined means that it is not known, so each step first says what it would answer, then compares.
  */
-import type { Answer, Model } from './linearizability.ts';
+import type { Answer, Foresight, Model, Operation } from './linearizability.ts';
 
 /** GET, SET v, CAS old new, DEL, INCR, APPEND v, STRLEN. The state is the value; null: absent. */
 export const stringModel: Model<string | null> = {
@@ -39,7 +39,27 @@ export const stringModel: Model<string | null> = {
   },
   reads: ([name], answer) =>
     name === 'GET' || name === 'STRLEN' || ((name === 'CAS' || name === 'DEL') && answer === 0),
+  effect: verbatim,
+  // What is only ever appended to begins with what it was before.
+  foresight: (operations) => (operations.every(isAppendOrGet) ? beginsWith : undefined),
   identity: (state) => (state === null ? 'nil' : `"${state}"`),
+};
+
+/**
+ * APPEND v and STRLEN, or RPUSH v and LLEN, of a key whose content nobody reads: the state is no more than the length, and which one of
+ * two unknown appends took effect is all the same.
+ */
+export const lengthModel: Model<number> = {
+  initial: 0,
+  step(state, [name, piece], answer) {
+    const length = name === 'APPEND' ? state + piece.length : name === 'RPUSH' ? state + 1 : state;
+    return agrees(answer, length) ? length : undefined;
+  },
+  reads: ([name]) => name === 'STRLEN' || name === 'LLEN',
+  effect: ([name, piece]) => (name === 'APPEND' ? `${piece.length} bytes` : name),
+  // It only grows.
+  foresight: () => (state, _, answer) => state <= Number(answer),
+  identity: String,
 };
 
 /** Elements in order, each followed by a NUL. Their number is kept beside them, since pushes answer it. */
@@ -80,6 +100,8 @@ export const listModel: Model<ListState> = {
     }
   },
   reads: ([name], answer) => name === 'LLEN' || name === 'LRANGE' || answer === null,
+  effect: verbatim,
+  foresight: () => undefined,
   identity: ({ text }) => JSON.stringify(text.split(END).slice(0, -1)),
 };
 
@@ -107,8 +129,22 @@ export const setModel: Model<readonly string[]> = {
     }
   },
   reads: ([name], answer) => name === 'SISMEMBER' || name === 'SCARD' || name === 'SMEMBERS' || answer === 0,
+  effect: verbatim,
+  foresight: () => undefined,
   identity: (state) => JSON.stringify(state),
 };
+
+function verbatim(command: readonly string[]): string {
+  return JSON.stringify(command);
+}
+
+function isAppendOrGet({ command: [name] }: Operation): boolean {
+  return name === 'APPEND' || name === 'GET' || name === 'STRLEN';
+}
+
+const beginsWith: Foresight<string | null> = (state, [name], answer) =>
+  state === null ||
+  (name === 'GET' ? typeof answer === 'string' && answer.startsWith(state) : state.length <= Number(answer));
 
 function agrees(answer: Answer | undefined, expected: string | number | null): boolean {
   return answer === undefined || answer === expected;

@@ -6,18 +6,22 @@
  * returned is settled, and a configuration is no more than the return it stands at, the state, and which of the pending operations are
  * linearized already. Memory: a configuration seen before is not tried again.
  *
- * Three reductions, each without loss:
+ * Reductions, each without loss:
  * - A read (any operation that, with its answer, changes nothing in any state) is linearized as soon as the state allows its answer:
  *   no later place could be better for the others.
  * - An operation of unknown outcome is never owed an explanation, so of two configurations that differ only in such
  *   operations the one that used fewer can do whatever the other can: a superset of one tried before is not tried.
  * - Of equal commands of unknown outcome the earlier called goes first: it may stand wherever the later may.
+ * - A model may see that what a read will answer cannot come about any more (`foresight`): then the configuration is given up at once.
  *
  * The furthest return comes first, and of the configurations that stand at it those that linearized the fewest operations
  * ahead of time: mostly none or one was needed. When everything has been tried, the furthest return that could
  * not be passed is the first one that no linearization explains. Nothing recurses, so a history may be as long as it likes.
  */
 import type { Model, Operation } from './linearizability.ts';
+
+/** No operation. */
+const NONE = -1;
 
 export interface Failure {
   /** In the order of their calls; what has no explanation is `unexplained`, one of them. */
@@ -42,6 +46,8 @@ interface Course {
   readonly twin: readonly number[];
   /** Of each operation its bit in a configuration's sets: among known ones used again after the return. */
   readonly bit: readonly bigint[];
+  /** Of each operation: its place in `returning`. */
+  readonly place: readonly number[];
 }
 
 /** One way to have come to a return. */
@@ -64,12 +70,45 @@ export function searchKey<S>(
   model: Model<S>,
   deadlineMs: number,
 ): 'linearizable' | 'late' | Failure {
-  const course = plan(history);
-  const { operations, returning, pending, lost, lostBefore, twin, bit } = course;
+  const course = plan(history, model);
+  const { returning } = course;
+  const all = explore(course, model, returning.length, deadlineMs);
+  if (all.result === 'late') return 'late';
+  if (all.result === 'passed') return 'linearizable';
+  let { furthest, states } = all;
+  // What was given up because of reads to come is no reason yet to call the return where that was done unexplained: the first
+  // number of returns is wanted that cannot be passed even when nothing behind them is looked at.
+  let failing = model.foresight(history) === undefined ? furthest + 1 : returning.length;
+  while (furthest + 1 < failing) {
+    const limit = (furthest + failing) >>> 1;
+    const part = explore(course, model, limit, deadlineMs);
+    if (part.result === 'late') break;
+    if (part.result === 'failed') failing = limit;
+    else ({ states, furthest } = part);
+  }
+  const unexplained = course.operations[returning[failing - 1]];
+  const prefix = course.operations.filter((operation) => operation.call <= unexplained.return);
+  return { prefix, unexplained, states };
+}
+
+interface Exploration {
+  readonly result: 'passed' | 'failed' | 'late';
+  /** How many returns can be passed. */
+  readonly furthest: number;
+  /** Some states that the key may be in there. */
+  readonly states: string[];
+}
+
+/** Whether the first `limit` returns can be passed. Reads behind them are not looked at. */
+function explore<S>(course: Course, model: Model<S>, limit: number, deadlineMs: number): Exploration {
+  const { operations, returning, pending, lost, lostBefore, twin, bit, place } = course;
+  const reaches = model.foresight(operations);
+  const nextRead = reaches === undefined ? [] : nextReads(course, model, limit);
   const seen: Map<string, bigint[]>[] = returning.map(() => new Map());
   /** What is to be tried at each return, in order: waiting[at][head[at]..]. */
   const waiting: Configuration<S>[][] = returning.map(() => []);
   const head = new Int32Array(returning.length);
+  let final = model.initial;
   let top = -1;
   let furthest = 0;
   let steps = 0;
@@ -78,7 +117,7 @@ export function searchKey<S>(
   const enter = (from: number, state: S, linearized: bigint, used: bigint): boolean => {
     let at = from;
     let done = linearized;
-    for (; at < returning.length; at++) {
+    for (; at < limit; at++) {
       for (const o of pending[at]) {
         if ((done & bit[o]) !== 0n) continue;
         const { command, answer } = operations[o];
@@ -88,7 +127,17 @@ export function searchKey<S>(
       if ((done & due) === 0n) break;
       done &= ~due;
     }
-    if (at === returning.length) return true;
+    if (at === limit) {
+      final = state;
+      return true;
+    }
+    if (reaches !== undefined) {
+      for (const o of [nextRead[at], ...pending[at]]) {
+        if (o === NONE || place[o] >= limit || (done & bit[o]) !== 0n) continue;
+        const { command, answer } = operations[o];
+        if (model.reads(command, answer) && !reaches(state, command, answer)) return false;
+      }
+    }
     const name = `${done.toString(36)} ${model.identity(state)}`;
     const before = seen[at].get(name);
     if (before === undefined) seen[at].set(name, [used]);
@@ -100,7 +149,8 @@ export function searchKey<S>(
     return false;
   };
 
-  if (enter(0, model.initial, 0n, 0n)) return 'linearizable';
+  const passed = (): Exploration => ({ result: 'passed', furthest: limit, states: [model.identity(final)] });
+  if (enter(0, model.initial, 0n, 0n)) return passed();
   while (top >= 0) {
     if (head[top] === waiting[top].length) {
       // The names stay in `seen`; the configurations themselves are of no use any more.
@@ -109,7 +159,7 @@ export function searchKey<S>(
       top--;
       continue;
     }
-    if (++steps % CLOCK_EVERY === 0 && performance.now() > deadlineMs) return 'late';
+    if (++steps % CLOCK_EVERY === 0 && performance.now() > deadlineMs) return { result: 'late', furthest, states: [] };
     const at = top;
     const configuration = waiting[at][head[at]];
     const { state, done, used } = configuration;
@@ -117,28 +167,30 @@ export function searchKey<S>(
       configuration.tried = true;
       const { command, answer } = operations[returning[at]];
       const after = model.step(state, command, answer);
-      if (after !== undefined && enter(at, after, done | bit[returning[at]], used)) return 'linearizable';
+      if (after !== undefined && enter(at, after, done | bit[returning[at]], used)) return passed();
       continue;
     }
     head[at]++;
     for (const o of pending[at]) {
       if (o === returning[at] || (done & bit[o]) !== 0n) continue;
       const after = model.step(state, operations[o].command, operations[o].answer);
-      if (after !== undefined && enter(at, after, done | bit[o], used)) return 'linearizable';
+      if (after !== undefined && enter(at, after, done | bit[o], used)) return passed();
     }
-    for (let place = 0; place < lostBefore[at]; place++) {
-      const o = lost[place];
-      const earlier = twin[place];
+    for (let i = 0; i < lostBefore[at]; i++) {
+      const o = lost[i];
+      const earlier = twin[i];
       if ((used & bit[o]) !== 0n || (earlier >= 0 && (used & bit[lost[earlier]]) === 0n)) continue;
       const after = model.step(state, operations[o].command, undefined);
-      if (after !== undefined && enter(at, after, done, used | bit[o])) return 'linearizable';
+      if (after !== undefined && enter(at, after, done, used | bit[o])) return passed();
     }
   }
-  return failure(course, furthest, seen[furthest]);
+  const names = [...(seen[furthest]?.keys() ?? [])];
+  const states = new Set(names.map((name) => name.slice(name.indexOf(' ') + 1)));
+  return { result: 'failed', furthest, states: [...states].slice(0, STATES_REPORTED) };
 }
 
 /** Brings the history into the order of its events, a call before a return of the same time. */
-function plan(history: readonly Operation[]): Course {
+function plan<S>(history: readonly Operation[], model: Model<S>): Course {
   const operations = [...history].sort((a, b) => a.call - b.call || a.return - b.return);
   const returns = operations.map((_, o) => o).filter((o) => operations[o].return !== Number.POSITIVE_INFINITY);
   returns.sort((a, b) => operations[a].return - operations[b].return || a - b);
@@ -156,7 +208,7 @@ function plan(history: readonly Operation[]): Course {
     for (; called < operations.length && operations[called].call <= operations[returned].return; called++) {
       const operation = operations[called];
       if (operation.return === Number.POSITIVE_INFINITY) {
-        const name = JSON.stringify(operation.command);
+        const name = model.effect(operation.command);
         twin.push(lastLost.get(name) ?? -1);
         lastLost.set(name, lost.length);
         bit[called] = 1n << BigInt(lost.length);
@@ -171,15 +223,22 @@ function plan(history: readonly Operation[]): Course {
     open.splice(open.indexOf(returned), 1);
     free.push(bit[returned]);
   }
-  return { operations, returning: returns, pending, lostBefore, lost, twin, bit };
+  const place: number[] = [];
+  for (const [i, o] of returns.entries()) place[o] = i;
+  return { operations, returning: returns, pending, lostBefore, lost, twin, bit, place };
 }
 
-function failure(course: Course, at: number, configurations: Map<string, bigint[]>): Failure {
-  const unexplained = course.operations[course.returning[at]];
-  const states = new Set([...configurations.keys()].map((name) => name.slice(name.indexOf(' ') + 1)));
-  return {
-    prefix: course.operations.filter((operation) => operation.call <= unexplained.return),
-    unexplained,
-    states: [...states].slice(0, STATES_REPORTED),
-  };
+/**
+ * Of each return: the operation that returns first of those reads that are called later than it, or NONE. Together with
+ * what is pending, the reads that a configuration may have to answer next.
+ */
+function nextReads<S>({ operations, returning, pending }: Course, model: Model<S>, limit: number): number[] {
+  const next = new Array<number>(limit).fill(NONE);
+  let at = 0;
+  for (let read = 0; read < limit; read++) {
+    const { command, answer } = operations[returning[read]];
+    if (!model.reads(command, answer)) continue;
+    for (; at < read && !pending[at].includes(returning[read]); at++) next[at] = returning[read];
+  }
+  return next;
 }

@@ -31,6 +31,8 @@ export interface Operation {
   readonly return: number;
 }
 
+export type Foresight<S> = (state: S, command: readonly string[], answer: Answer) => boolean;
+
 /** What one key of some type does. States are immutable. */
 export interface Model<S> {
   readonly initial: S;
@@ -38,6 +40,13 @@ export interface Model<S> {
   step(state: S, command: readonly string[], answer: Answer | undefined): S | undefined;
   /** Whether a command that answered so changes the state in no state at all. */
   reads(command: readonly string[], answer: Answer): boolean;
+  /** Equal for commands that do the same, as long as nobody sees their answers. */
+  effect(command: readonly string[]): string;
+  /**
+   * For a key with these operations and no others: a function that says whether a read may still come to answer so, some time
+   * from `state` on; undefined where the model has nothing to say about that.
+   */
+  foresight(operations: readonly Operation[]): Foresight<S> | undefined;
   /** Equal for equal states only. */
   identity(state: S): string;
 }

@@ -3,7 +3,7 @@ import type { Random } from '../../engine/random.ts';
 import { type Answer, checkLinearizable, type Model, type Operation } from '../support/linearizability.ts';
 import { isLinearizable } from '../support/linearizability-brute.ts';
 import { type Fault, randomHistory } from '../support/linearizability-histories.ts';
-import { listModel, setModel, stringModel } from '../support/linearizability-models.ts';
+import { lengthModel, listModel, setModel, stringModel } from '../support/linearizability-models.ts';
 import { seeded } from '../support/seeded.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -126,6 +126,12 @@ const KINDS: Kind[] = [
     idempotent: false,
     model: stringModel,
     command: (r, i) => pick(r, [['APPEND', `${i};`], ['APPEND', 'x'], ['GET'], ['STRLEN']]),
+  },
+  {
+    name: 'lengths',
+    idempotent: false,
+    model: lengthModel,
+    command: (r, i) => pick(r, [['APPEND', `v${i}`], ['APPEND', 'xyz'], ['STRLEN']]),
   },
   {
     name: 'lists',
