@@ -8,13 +8,12 @@
  *
  * Read on in replica.ts (state), then election.ts, leader.ts, follower.ts, reads.ts, writes.ts.
  */
-import { Configuration, isMemberList } from './config.ts';
+import { proposeChange } from './change.ts';
 import { campaign, hearsLeader, onTimeoutNow, onVoteReply, onVoteRequest, voteIsDurable } from './election.ts';
 import { ENTRY_COMMAND, type Entry, type LogIndex, type ReplicaId, type SnapshotMeta } from './entry.ts';
 import { must } from './errors.ts';
 import { onAppend, onHeartbeat, onSnapshot } from './follower.ts';
 import {
-  appendConfig,
   appendOwn,
   handOver,
   onAppendReply,
@@ -43,17 +42,8 @@ import {
 import type { RaftOptions, Restored } from './options.ts';
 import { REPLICATE, SNAPSHOT_SENT } from './progress.ts';
 import { NONE, Ready } from './ready.ts';
+import { NOT_LEADER, TOO_MUCH, TRANSFERRING } from './refusal.ts';
 import { FOLLOWER, LEADER, Replica } from './replica.ts';
-
-/** Why a proposal was refused; an accepted one gives its index. */
-export const NOT_LEADER = -1;
-export const TRANSFERRING = -2;
-/** Too many bytes wait for a majority. */
-export const TOO_MUCH = -3;
-/** Another change is not finished, or a new leader does not know yet whether one is. */
-export const CHANGE_UNDER_WAY = -4;
-/** An id that was removed, or lists that make no group, or that change nothing. */
-export const NO_SUCH_CHANGE = -5;
 
 export class RaftCore {
   /** For status and tests; not to be changed. */
@@ -157,19 +147,7 @@ export class RaftCore {
    * goes through a joint configuration, and is finished by the leader of the moment.
    */
   proposeChange(voters: readonly ReplicaId[], learners: readonly ReplicaId[]): LogIndex {
-    const r = this.state;
-    if (r.role !== LEADER) return NOT_LEADER;
-    if (r.transferee !== 0) return TRANSFERRING;
-    const { config } = r;
-    // The leader's first own entry commits all changes before it, and once applied here the caller knows of them too.
-    if (config.isJoint || r.commit < r.configs.currentIndex || r.applied < r.electionIndex) return CHANGE_UNDER_WAY;
-    const members = [...voters, ...learners];
-    const isReused = members.some((id) => config.wasRemoved(id));
-    if (voters.length === 0 || !isMemberList(members) || isReused) return NO_SUCH_CHANGE;
-    const next = new Configuration(voters, [], learners, config.lastId);
-    const hasSameVoters = isSame(next.voters, config.voters);
-    if (hasSameVoters && isSame(next.learners, config.learners)) return NO_SUCH_CHANGE;
-    return appendConfig(r, hasSameVoters ? next : next.withOutgoing(config.voters));
+    return proposeChange(this.state, voters, learners);
   }
 
   /**
@@ -313,8 +291,4 @@ export class RaftCore {
 
 function isOfLeader(type: number): boolean {
   return type === APPEND || type === HEARTBEAT || type === SNAPSHOT;
-}
-
-function isSame(a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean {
-  return a.length === b.length && a.every((id, i) => id === b[i]);
 }

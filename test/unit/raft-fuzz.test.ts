@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { ReplicaId } from '../../engine/raft/entry.ts';
+import { Message, TIMEOUT_NOW } from '../../engine/raft/message.ts';
 import { dice, RaftGroup } from '../support/raft.ts';
 
 const SEEDS = Number(process.env.MILLRACE_RAFT_SEEDS ?? 300);
@@ -67,7 +68,8 @@ class Trouble {
     else if (draw < 965) this.cutOrHeal(id);
     else if (draw < 975) group.core(id).transferTo(anyOf(below, this.ids));
     else if (draw < 985) this.change();
-    else if (draw < 990) group.core(id).unreachable(anyOf(below, this.ids));
+    else if (draw < 988) group.core(id).unreachable(anyOf(below, this.ids));
+    else if (draw < 993) this.contest();
     else this.freeze(id);
     group.serve(id);
   }
@@ -91,8 +93,30 @@ class Trouble {
     for (let i = below(16); i > 0; i--) {
       for (const other of this.ids) if (other !== id) group.tick(other);
       this.network();
+      for (const leader of group.leaders) if (leader.id !== id) group.propose(leader.id, `${i}`);
     }
+    // It may still think that it leads.
+    group.read(id);
     group.bag.push(...kept);
+  }
+
+  /** Two are told to take over at once, as by a transfer that was given up and another; voters come and go meanwhile. */
+  private contest(): void {
+    const { group, below } = this;
+    const { leaders } = group;
+    if (leaders.length === 0) return;
+    const { id, core } = anyOf(below, leaders);
+    const { members } = core.state.config;
+    core.state.hasForfeited = true;
+    for (let n = 0; n < 2; n++)
+      group.bag.unshift(new Message(TIMEOUT_NOW, 7, id, anyOf(below, members), core.state.term));
+    for (let i = 0; i < 12; i++) {
+      this.network();
+      const other = anyOf(below, this.ids);
+      if (below(3) > 0 || !group.get(other).isUp) continue;
+      group.crash(other, below(3));
+      group.restart(other);
+    }
   }
 
   private syncSome(id: ReplicaId): void {
