@@ -200,6 +200,7 @@ export class RaftCore {
     }
     out.messages = r.messages.length > 0 ? r.messages : NONE;
     const committed = Math.min(r.commit, r.writes.durable);
+    if (r.handed <= r.applied) r.appliedTick = r.now;
     out.committedFrom = r.handed + 1;
     out.committedTo = Math.max(committed, r.handed) + 1;
     r.handed = out.committedTo - 1;
@@ -236,7 +237,9 @@ export class RaftCore {
   applied(index: LogIndex): void {
     const r = this.state;
     must(index <= r.handed, 'only what was handed out is applied');
-    if (index > r.applied) r.applied = index;
+    if (index <= r.applied) return;
+    r.applied = index;
+    r.appliedTick = r.now;
   }
 
   /** A committed or appended entry, if it is still in memory; otherwise the caller reads it from its storage. */

@@ -1,8 +1,8 @@
 /** How a replica is begun. Times are in ticks; a tick is what the caller says it is, the same on all members. */
-import type { Configuration } from './config.ts';
-import { decodeConfig, EMPTY_CONFIG } from './config.ts';
+import { ConfigHistory, type Configuration, decodeConfig, EMPTY_CONFIG } from './config.ts';
 import { ENTRY_CONFIG, type HardState, type LogIndex, type ReplicaId, type SnapshotMeta, type Term } from './entry.ts';
 import { must } from './errors.ts';
+import { RaftLog } from './log.ts';
 
 export interface RaftOptions {
   readonly group: number;
@@ -21,7 +21,10 @@ export interface RaftOptions {
    * that are due before it asks for a read, and must use a clock that goes on while the machine is suspended.
    */
   readonly leaseTicks: number;
-  /** A leader whose oldest write takes longer than this steps down, and nobody campaigns while his does. */
+  /**
+   * A leader whose oldest write takes longer than this, or which applies nothing of what it was given for as long, steps down,
+   * and nobody campaigns in that state.
+   */
   readonly stallTicks: number;
   /** Entries of one APPEND, unless a single one is larger. */
   readonly appendBytes: number;
@@ -54,8 +57,8 @@ export function checkOptions(o: RaftOptions): void {
 }
 
 /**
- * What the storage gives back at the start, filled by its reader in order of index. The state machine is that of the snapshot; what
- * of the log behind it is committed, the leader will say.
+ * What the storage gives back at the start, filled by its reader in order of index, then taken over by one replica. The state
+ * machine is that of the snapshot; what of the log behind it is committed, the leader will say.
  */
 export class Restored {
   readonly snapshot: SnapshotMeta;
@@ -65,21 +68,25 @@ export class Restored {
    * silent from then on; the node joins again under a new id, as a learner.
    */
   readonly isLost: boolean;
+  readonly log: RaftLog;
+  readonly configs: ConfigHistory;
   /** The log is from before the snapshot was installed, and another than the one it ends: a crash came between the two. */
   private isOvertaken = false;
-  readonly entries: { index: LogIndex; term: Term; config: Configuration | null }[] = [];
 
   constructor(snapshot: SnapshotMeta, hardState: HardState, isLost = false) {
     this.snapshot = snapshot;
     this.hardState = hardState;
     this.isLost = isLost;
+    this.log = new RaftLog(snapshot.index, snapshot.term);
+    this.configs = new ConfigHistory(snapshot.configIndex, snapshot.config);
   }
 
   entry(index: LogIndex, term: Term, kind: number, bytes: Uint8Array, start: number, length: number): void {
     if (index === this.snapshot.index && term !== this.snapshot.term) this.isOvertaken = true;
     if (index <= this.snapshot.index || this.isOvertaken) return;
-    const config = kind === ENTRY_CONFIG ? decodeConfig(bytes, start, length) : null;
-    this.entries.push({ index, term, config });
+    this.configs.truncateFrom(index);
+    this.log.restore(index, term);
+    if (kind === ENTRY_CONFIG) this.configs.add(index, decodeConfig(bytes, start, length));
   }
 }
 

@@ -3,10 +3,10 @@
  * see RaftCore (core.ts). One thread, no I/O, no clock.
  */
 import { Random } from '../random.ts';
-import { ConfigHistory, type Configuration, decodeConfig } from './config.ts';
+import { type ConfigHistory, type Configuration, decodeConfig } from './config.ts';
 import { ENTRY_CONFIG, type Entry, type LogIndex, type ReplicaId, type SnapshotMeta, type Term } from './entry.ts';
 import { must } from './errors.ts';
-import { RaftLog } from './log.ts';
+import type { RaftLog } from './log.ts';
 import { Message } from './message.ts';
 import { checkOptions, type RaftOptions, type Restored } from './options.ts';
 import { Peers } from './progress.ts';
@@ -42,6 +42,8 @@ export class Replica {
   /** Entries up to here were handed to the caller to apply. */
   handed: LogIndex;
   applied: LogIndex;
+  /** The tick in which the state machine last had nothing to do, or got something done. */
+  appliedTick = 0;
 
   /** Ticks since the start. */
   now = 0;
@@ -81,13 +83,8 @@ export class Replica {
     this.group = options.group;
     this.id = options.id;
     this.isLost = restored.isLost;
-    this.log = new RaftLog(snapshot.index, snapshot.term);
-    this.configs = new ConfigHistory(snapshot.configIndex, snapshot.config);
-    for (const { index, term, config } of restored.entries) {
-      this.configs.truncateFrom(index);
-      this.log.restore(index, term);
-      if (config !== null) this.configs.add(index, config);
-    }
+    this.log = restored.log;
+    this.configs = restored.configs;
     this.peers = new Peers(options.windowMessages, options.windowBytes);
     this.writes = new Writes(this.log.lastIndex, hardState.term);
     this.reads = new Reads(options.incarnation);
@@ -178,8 +175,10 @@ export class Replica {
     this.commit = index;
   }
 
-  /** Whether the disk is so slow that this replica had better not lead. */
+  /** Whether the disk or the state machine is so slow that this replica had better not lead. */
   get isStalled(): boolean {
-    return this.now - this.writes.waitingSince(this.now) > this.options.stallTicks;
+    const waits = this.now - this.writes.waitingSince(this.now);
+    const idles = this.handed > this.applied ? this.now - this.appliedTick : 0;
+    return waits > this.options.stallTicks || idles > this.options.stallTicks;
   }
 }

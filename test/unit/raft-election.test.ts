@@ -283,6 +283,36 @@ describe('PreVote, CheckQuorum, and voters that hear a leader', () => {
   });
 });
 
+describe('a leader whose state machine hangs', () => {
+  it('steps down', () => {
+    const core = new RaftCore(
+      { ...DEFAULT_OPTIONS, group: 7, id: 1, seed: 1, incarnation: 1, stallTicks: 20 },
+      firstStart(new Configuration([1], [], [], 0)),
+    );
+    /** Everything but applying. */
+    const serve = () => {
+      for (let out = core.ready(); out.batch !== 0; out = core.ready()) core.persisted(out.batch);
+    };
+    core.campaign();
+    serve();
+    core.applied(1);
+    const pass = (ticks: number) => {
+      for (let i = 0; i < ticks; i++) core.tick();
+      serve();
+    };
+    pass(50);
+    core.propose(new Uint8Array(1), 0, 1);
+    serve();
+    pass(20);
+    expect(core.isLeader).toBe(true);
+    pass(60);
+    expect(core.isLeader).toBe(false);
+    core.applied(2);
+    pass(20);
+    expect(core.isLeader).toBe(true);
+  });
+});
+
 describe('a replica that has lost what it promised', () => {
   it('is silent: no vote, no acknowledgement, no campaign', () => {
     const config = new Configuration([1, 2, 3], [], [], 0);
