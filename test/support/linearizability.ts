@@ -11,8 +11,10 @@
  * to have taken effect does not belong into the history. Times are any numbers of one clock; where a return and a call
  * carry the same time, the two operations count as concurrent.
  *
- * Cost: about 2 us per operation where few are concurrent. It is exponential in the writes that are concurrent on one key,
- * hence the time limit, after which the answer is "unknown": never "linearizable".
+ * Cost: some us per operation where few are concurrent; a key with 1,000 operations of 20 clients, 5 % of unknown outcome, takes
+ * about 50 ms as a register, counter or appended string. In the worst case it is exponential in the writes that are
+ * pending on one key at once: hence the time limit, after which the answer is "unknown", never "linearizable". Keep histories of
+ * lists and sets with many unknown outcomes short, or use lengthModel where nobody reads the content.
  */
 import { renderFailure } from './linearizability-render.ts';
 import { type Failure, searchKey } from './linearizability-search.ts';
