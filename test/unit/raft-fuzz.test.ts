@@ -59,8 +59,10 @@ class Trouble {
     const draw = below(1000);
     if (draw < 600) this.network();
     else if (draw < 740) group.tick(anyOf(below, this.present));
-    else if (draw < 840) group.propose(id, `${draw}`);
-    else if (draw < 890) group.read(id);
+    else if (draw < 815) group.propose(id, `${draw}`);
+    else if (draw < 855) group.read(id);
+    else if (draw < 875) this.change();
+    else if (draw < 885) group.snapshot(id);
     else if (draw < 900) group.snapshot(id);
     else if (draw < 910) this.below(3) > 0 ? group.slowDisks.delete(id) : group.slowDisks.add(id);
     else if (draw < 940) this.syncSome(id);
@@ -110,9 +112,9 @@ class Trouble {
     core.state.hasForfeited = true;
     for (let n = 0; n < 2; n++)
       group.bag.unshift(new Message(TIMEOUT_NOW, 7, id, anyOf(below, members), core.state.term));
-    for (let i = 0; i < 12; i++) {
-      this.network();
-      const other = anyOf(below, this.ids);
+    for (let i = 0; i < 20 && group.bag.length > 0; i++) {
+      group.deliver(below(Math.min(6, group.bag.length)));
+      const other = anyOf(below, members);
       if (below(3) > 0 || !group.get(other).isUp) continue;
       group.crash(other, below(3));
       group.restart(other);

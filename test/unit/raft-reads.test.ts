@@ -167,24 +167,27 @@ describe('read index', () => {
     expect(group.get(1).reads.get(token)).toBe(1);
   });
 
-  it('while the configuration is joint, both majorities must answer', () => {
+  it.each([
+    { first: [4, 5], after: [2, 3] },
+    { first: [2, 3], after: [4, 5] },
+  ])('while the configuration is joint, both majorities must answer: $first cut off first', ({ first, after }) => {
     const group = lead();
     for (const id of [4, 5]) group.join(id);
     group.change(1, [1, 2, 3], [4, 5]);
     group.pass(3);
-    group.slowDisks.add(2).add(3).add(4).add(5);
+    for (const id of [2, 3, 4, 5]) group.slowDisks.add(id);
     group.change(1, [1, 4, 5]);
     group.settle();
     expect(group.core(1).state.config.isJoint).toBe(true);
-    group.split([1], [4, 5]);
+    group.split([1], first);
     const token = group.read(1);
     group.settle();
     expect(group.get(1).reads.has(token)).toBe(false);
     group.heal();
-    group.split([1], [2, 3]);
+    group.split([1], after);
     group.tick(1);
     group.settle();
-    // 2 and 3 have answered, and 4 and 5 now have as well.
+    // Now both have answered, one after the other.
     expect(group.get(1).reads.has(token)).toBe(true);
   });
 });
@@ -272,6 +275,21 @@ describe('leases', () => {
     expect(group.core(2).isLeader).toBe(true);
     const after = group.read(1);
     expect(group.get(1).reads.has(after)).toBe(false);
+  });
+
+  it('are given up while the target of a transfer still catches up', () => {
+    const group = lead({ leaseTicks: 8 });
+    group.split([1], [3]);
+    group.propose(1);
+    group.pass(3);
+    group.core(1).transferTo(3);
+    expect(group.core(1).state.hasForfeited).toBe(false);
+    const during = group.read(1);
+    expect(group.get(1).reads.has(during)).toBe(false);
+    // Nothing has left, so it may have leases again when the transfer has failed.
+    group.pass(10);
+    const after = group.read(1);
+    expect(group.get(1).reads.get(after)).toBe(2);
   });
 
   it('do not begin before the no-op is committed', () => {

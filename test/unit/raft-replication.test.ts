@@ -32,6 +32,25 @@ describe('replication', () => {
     for (const m of group.members.values()) expect(m.applied).toBe(11);
   });
 
+  it.each([
+    { voters: [1, 2], needed: 2 },
+    { voters: [1, 2, 3, 4], needed: 3 },
+    { voters: [1, 2, 3, 4, 5], needed: 3 },
+  ])('of $voters a majority is $needed', ({ voters, needed }) => {
+    const group = new RaftGroup(voters);
+    group.elect(1);
+    group.settle();
+    for (const id of voters.slice(1)) group.slowDisks.add(id);
+    const index = group.propose(1);
+    for (let have = 1; have < needed; have++) {
+      group.settle();
+      expect(group.core(1).state.commit).toBe(index - 1);
+      group.sync(have + 1);
+    }
+    group.settle();
+    expect(group.core(1).state.commit).toBe(index);
+  });
+
   it('a follower acknowledges only what is durable', () => {
     const group = new RaftGroup([1, 2, 3]);
     group.elect(1);
@@ -59,6 +78,20 @@ describe('replication', () => {
     group.sync(1);
     group.settle();
     expect(group.get(1).applied).toBe(index);
+  });
+
+  it('of a leader\u2019s own writes, only those that have ended count', () => {
+    const group = new RaftGroup([1, 2, 3]);
+    group.elect(1);
+    group.settle();
+    group.crash(2);
+    group.slowDisks.add(1);
+    const first = group.propose(1);
+    group.propose(1);
+    group.settle();
+    group.sync(1, 1);
+    group.settle();
+    expect(group.core(1).state.commit).toBe(first);
   });
 
   it('followers learn of the commit at once, without a tick', () => {
