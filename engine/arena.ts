@@ -12,6 +12,7 @@
  *   +16    u32 hash seed 0 | +20 u32 hash seed 1 | +24 u32 databases | +28 u32 next database to expire in
  *   +32    u32 snapshots begun | +36 i32 snapshot's state (snapshot/epoch.ts) | +40 u32 epoch: HEAD_EPOCH or 0
  *   +44    u32 keyspace and +48 u32 bucket that the snapshot's sweep has come to
+ *   +32    u32 of snapshots, and +52 i32 fenced: in the order of WORD_*
  *   +64    f64 counters, one each 8 bytes, in the order of COUNTER_* | +144 f64 time of the last snapshot, ms since 1970
  *   +2048  the allocator's own state (alloc.ts)
  *   +12288 u32 per keyspace: offset of its table (0 = never used); a database's keyspace is its own number until SWAPDB
@@ -44,6 +45,8 @@ export const WORD_SNAPSHOT_STATE = 9;
 export const WORD_EPOCH = 10;
 export const WORD_SWEEP_KEYSPACE = 11;
 export const WORD_SWEEP_BUCKET = 12;
+/** 1 while another thread's queue has a write for this shard and others: keys must not expire by times that are after it. */
+export const WORD_FENCED = 13;
 
 /** Indexes into `f64` of the counters in the header. Written under the lock; read by anyone, for INFO. */
 export const COUNTER_USED_BYTES = 8;

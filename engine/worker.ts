@@ -7,7 +7,7 @@
  */
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { compactStep } from './alloc.ts';
-import { COUNTER_NEXT_EXPIRY } from './arena.ts';
+import { COUNTER_NEXT_EXPIRY, WORD_FENCED } from './arena.ts';
 import { Call } from './call.ts';
 import { type CommandRow, CommandTable, WRITE } from './command.ts';
 import { engineRows } from './commands/index.ts';
@@ -212,6 +212,11 @@ class WorkerThread {
     for (let shard = this.data.from; shard < this.data.to; shard++) {
       const arena = this.shards.arenas[shard];
       if (arena.f64[COUNTER_NEXT_EXPIRY] > nowMs) continue;
+      // A write over several shards may wait at another worker, with an earlier time.
+      if (Atomics.load(arena.i32, WORD_FENCED) !== 0) {
+        state = state === BUSY ? BUSY : BLOCKED;
+        continue;
+      }
       if (!this.locks.tryTake(shard)) {
         state = state === BUSY ? BUSY : BLOCKED;
         continue;

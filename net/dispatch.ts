@@ -16,7 +16,7 @@
  * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
 import { compactStep } from '../engine/alloc.ts';
-import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
+import { COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import {
   arityFits,
@@ -297,6 +297,13 @@ export class Dispatcher implements Executor {
     return this.stall(session);
   }
 
+  /** Tells the owners of the marked shards whether a worker has a write over several of them. */
+  private setFenced(marked: Uint8Array, fenced: number): void {
+    for (let shard = 0; shard < marked.length; shard++) {
+      if (marked[shard] === 1) Atomics.store(this.shards.arenas[shard].i32, WORD_FENCED, fenced);
+    }
+  }
+
   private unfence(session: number): void {
     if (this.fences.remove(session)) this.resumeStalled();
   }
@@ -462,7 +469,10 @@ export class Dispatcher implements Executor {
     if (outcome === DONE) this.unfence(session.id);
     if (outcome !== QUEUED) return outcome;
     for (let shard = 0; shard < this.needed.length; shard++) this.queued[shard] += this.needed[shard];
-    if (writes) this.fences.put(session.id, this.needed);
+    if (writes) {
+      this.fences.put(session.id, this.needed);
+      this.setFenced(this.needed, 1);
+    }
     this.waitingForMany.set(session.id, this.needed.slice());
     return QUEUED;
   }
@@ -553,6 +563,7 @@ export class Dispatcher implements Executor {
     const needed = this.waitingForMany.get(session) as Uint8Array;
     for (let shard = 0; shard < needed.length; shard++) this.queued[shard] -= needed[shard];
     this.waitingForMany.delete(session);
+    if ((row.flags & WRITE) !== 0) this.setFenced(needed, 0);
     this.unfence(session);
     if (this.blocking.count > 0 && (row.flags & WRITE) !== 0) this.blocking.wakeAll();
   }

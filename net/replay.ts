@@ -6,7 +6,7 @@
 import { compactStep } from '../engine/alloc.ts';
 import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
-import { arityFits, type CommandTable, WRITE } from '../engine/command.ts';
+import { arityFits, BLOCKING, type CommandTable, WRITE } from '../engine/command.ts';
 import { execute } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasSingleKey } from '../engine/locks.ts';
@@ -49,8 +49,9 @@ export class Replayer {
         );
       }
       call.begin(row);
-      // A command that had waited passed over keys of a wrong type; one that had not found none before it took something.
-      call.retried = true;
+      // A blocking command that had waited passed over keys of a wrong type; one that had not found none before it took
+      // something. The others are logged although they failed, where workers ran them.
+      call.retried = (row.flags & BLOCKING) !== 0;
       const { errors } = reply;
       execute(call, row, NO_EVICTION);
       reply.length = mark;
