@@ -1,6 +1,6 @@
 /**
  * Runs the entries of a log again, at start: the same commands with the same clocks and the same randomness, in the order
- * in which they were accepted, so that the data set comes out the same. Main thread, which holds all shards. About a
+ * in which they were accepted, so that the data set comes out the same. Main thread, which holds all shards. About half a
  * million short writes a second.
  */
 import { compactStep } from '../engine/alloc.ts';

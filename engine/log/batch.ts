@@ -1,7 +1,7 @@
 /**
  * What an entry of the log holds: the writes of one turn of the event loop, in the order in which they were accepted, each
  * with what it needs to do the same again anywhere: its database, its clock and its randomness. Encoded by the thread
- * that accepts writes (about 40 ns each), decoded when a log is replayed.
+ * that accepts writes (about 0.1 us for a short SET), decoded when a log is replayed.
  *
  * ```
  * entry:   command after command

@@ -99,7 +99,7 @@ export class LogLink {
     return true;
   }
 
-  /** Calls the writer if it sleeps. About 2 us then, else 20 ns. */
+  /** Calls the writer if it sleeps: a system call then, else two atomic operations. */
   call(): void {
     Atomics.add(this.words, BELL, 1);
     if (Atomics.load(this.words, SLEEPS) === 1) Atomics.notify(this.words, BELL);
