@@ -48,6 +48,21 @@ export class LockSet {
     for (let shard = 0; shard < needed.length; shard++) if (needed[shard] === 1) this.wait(shard);
   }
 
+  /** Takes a shard's lock like `take`, but gives up after about `ms`. */
+  takeWithin(shard: number, ms: number): boolean {
+    if (this.tryTake(shard)) return true;
+    this.releaseAll();
+    const words = this.shards.arenas[shard].i32;
+    for (let spin = 0; spin < SPINS; spin++) if (this.tryTake(shard)) return true;
+    const deadline = performance.now() + ms;
+    do {
+      const holder = Atomics.load(words, WORD_LOCK);
+      if (holder !== 0) Atomics.wait(words, WORD_LOCK, holder, RECHECK_MS);
+      if (this.tryTake(shard)) return true;
+    } while (performance.now() < deadline);
+    return false;
+  }
+
   private wait(shard: number): void {
     const words = this.shards.arenas[shard].i32;
     for (let spin = 0; !this.tryTake(shard); spin++) {

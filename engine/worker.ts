@@ -17,6 +17,7 @@ import { type Evictor, execute } from './execute.ts';
 import { expireDue } from './keyspace.ts';
 import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
+import { rehearse } from './rehearsal.ts';
 import { Settings, settingIndex } from './settings.ts';
 import { Shards } from './shards.ts';
 import { SWEEP_BLOCKED, SWEEP_MORE, Sweeper } from './snapshot/sweeper.ts';
@@ -233,4 +234,5 @@ class WorkerThread {
   }
 }
 
+rehearse();
 new WorkerThread(workerData as WorkerData).run();

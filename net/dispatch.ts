@@ -62,6 +62,11 @@ const HAND_OVER_US = 100;
 /** Commands over every key start with this cost, until they are measured. */
 const HEAVY_US = 1000;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
+/**
+ * How long to wait for the lock of a shard for which nothing is queued. Whoever has it is expiring or sweeping, for 0.1 ms at
+ * most unless the processor was taken from it; a command handed over instead takes all that follow along to the ring.
+ */
+const BORROW_WAIT_MS = 0.5;
 /** Buckets with something to expire that are looked at when a shard is borrowed. */
 const EXPIRE_BUCKETS = 4;
 /** Buckets that a snapshot sweeps then. */
@@ -431,7 +436,7 @@ export class Dispatcher implements Executor {
   private borrow(shard: number): boolean {
     if (this.locks.held[shard] === 1) return true;
     if (this.mode === 'inline') this.locks.take(shard);
-    else if (!this.locks.tryTake(shard)) return false;
+    else if (!this.locks.takeWithin(shard, BORROW_WAIT_MS)) return false;
     this.keepHouse(shard);
     return true;
   }

@@ -4,6 +4,8 @@ import './inlining.ts';
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { stepBackCompilers } from '../engine/priority.ts';
+import { rehearse } from '../engine/rehearsal.ts';
 import { REDIS_VERSION } from './commands/connection.ts';
 import { type Action, Config, ConfigError, helpText } from './config.ts';
 import { systemMessage } from './config-file.ts';
@@ -135,6 +137,8 @@ async function main(): Promise<void> {
   boundMaxClients(config, log);
   warn(config, log);
 
+  stepBackCompilers();
+  rehearse();
   const node = new Node(config, log, die);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => void node.shutdown(`Received ${signal}`));

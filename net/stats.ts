@@ -10,6 +10,12 @@ import { type CommandRow, type CommandTable, FAST } from '../engine/command.ts';
 
 /** Weight of a new measurement in the moving average of a command's cost. */
 const COST_WEIGHT = 0.1;
+/**
+ * A measurement counts as this many times the cost so far and this much more at most: the processor may have been taken away
+ * in between, for milliseconds, and one such reading must not turn a cheap command into one for workers.
+ */
+const OUTLIER_FACTOR = 4;
+const OUTLIER_US = 20;
 const HIGHEST_NS = 60e9;
 /**
  * Commands of more arguments, or of longer replies, are timed alone even if they count as fast: an HSET of a thousand
@@ -129,7 +135,8 @@ export class CommandStats {
     this.totalUs[id] += elapsedUs;
     this.totalCommands += count;
     const each = elapsedUs / count;
-    this.costUs[id] += (each - this.costUs[id]) * COST_WEIGHT;
+    const costUs = this.costUs[id];
+    this.costUs[id] += (Math.min(each, costUs * OUTLIER_FACTOR + OUTLIER_US) - costUs) * COST_WEIGHT;
     if (!this.tracking) return;
     const ns = Math.max(0, Math.min(HIGHEST_NS, Math.round(each * 1000)));
     addCount(this.histogram(id), ns, count);

@@ -20,9 +20,17 @@ for (let i = 256; i < TABLE.length; i++) TABLE[i] = (TABLE[i - 256] >>> 8) ^ TAB
  * together; any other number there binds the checksum to that number.
  */
 export function crc32c(bytes: Uint8Array, start: number, length: number, crc = 0): number {
+  return ~advance(bytes, start, length, ~crc) >>> 0;
+}
+
+/**
+ * The register after more bytes. A function of its own, so that all numbers in its loops are 32-bit integers from the first
+ * call on: with the unsigned `crc` among them V8 kept compiling the loop for small integers and throwing it away.
+ */
+function advance(bytes: Uint8Array, start: number, length: number, register: number): number {
   const end = start + length;
   const blocksEnd = start + (length - (length % 16));
-  let c = ~crc;
+  let c = register;
   let i = start;
   for (; i < blocksEnd; i += 16) {
     c =
@@ -51,7 +59,7 @@ export function crc32c(bytes: Uint8Array, start: number, length: number, crc = 0
       TABLE[(c >>> 24) ^ bytes[i + 3]];
   }
   for (; i < end; i++) c = (c >>> 8) ^ TABLE[(c ^ bytes[i]) & 255];
-  return ~c >>> 0;
+  return c;
 }
 
 /** The same over whole words: `start` and `length`, in bytes, are multiples of 4. Half as long again as fast. */

@@ -3,13 +3,13 @@
  * takes messages from a port until it is told to end; between messages the thread sleeps. Disk calls are synchronous: the
  * thread has nothing else to do.
  */
+import './background.ts';
 import { Call } from '../call.ts';
 import { realDisk } from '../log/realdisk.ts';
 import { Settings } from '../settings.ts';
 import { Shards } from '../shards.ts';
 import { releaseChunk } from './chunk.ts';
 import { type PlainSnapshotError, SnapshotError } from './file-errors.ts';
-import { stepBack } from './priority.ts';
 import { SnapshotFileReader } from './read-file.ts';
 import { loadSnapshot } from './read-load.ts';
 import { type WriteMessage, type WriteOutcome, WriteState, type WriteTask } from './write.ts';
@@ -21,7 +21,6 @@ import { openTarget, type Summary, type TargetFile } from './write-file.ts';
  */
 export function writeSnapshot(task: WriteTask): Promise<WriteOutcome> {
   const { target, port, pending } = task;
-  stepBack();
   const state = new WriteState(task.state);
   let file: TargetFile | undefined;
   let error: SnapshotError | undefined;
