@@ -21,6 +21,10 @@ import {
   type Handshake,
   HEARTBEAT,
   HEARTBEAT_REPLY,
+  JOIN,
+  JOIN_REPLY,
+  type JoinReply,
+  type Member,
   NONCE_BYTES,
   type PeerMessage,
   PING,
@@ -35,8 +39,10 @@ import {
 } from './messages.ts';
 import { Verifier } from './verifier.ts';
 
-/** Of a name or an id in a handshake, in characters. */
+/** Of a name, an id or an address, in characters. */
 const NAME_LIMIT = 255;
+/** Of what is said to a person, in characters. */
+const TEXT_LIMIT = 4096;
 
 export class Decoder {
   private readonly verifier = new Verifier();
@@ -197,6 +203,18 @@ export class Decoder {
         const m = into(frame, new wire.Ping());
         return { type, id: m.id(), answer: m.answer() };
       }
+      case JOIN: {
+        const m = into(frame, new wire.Join());
+        return {
+          type,
+          nodeId: name(m.nodeId()),
+          nodeName: name(m.nodeName()),
+          peerAddress: name(m.peerAddress()),
+          clientAddress: name(m.clientAddress()),
+        };
+      }
+      case JOIN_REPLY:
+        return joinReply(into(frame, new wire.JoinReply()));
       case 0:
         throw new Error('a frame without a body passed the verifier');
     }
@@ -264,6 +282,32 @@ function handshake(m: wire.Handshake): Handshake {
     replicas,
     nonce,
     proof,
+  };
+}
+
+function joinReply(m: wire.JoinReply): JoinReply {
+  const members: Member[] = [];
+  const count = m.membersLength();
+  for (let i = 0; i < count; i++) {
+    const each = m.members(i)!;
+    members.push({
+      replica: each.replica(),
+      nodeId: name(each.nodeId()),
+      nodeName: name(each.nodeName()),
+      peerAddress: name(each.peerAddress()),
+      clientAddress: name(each.clientAddress()),
+    });
+  }
+  const text = m.text();
+  if (text.length > TEXT_LIMIT) throw malformed('the length of a text');
+  return {
+    type: JOIN_REPLY,
+    status: m.status(),
+    replica: m.replica(),
+    text,
+    clusterId: name(m.clusterId()),
+    leader: name(m.leader()),
+    members,
   };
 }
 

@@ -17,6 +17,10 @@ import {
   type Handshake,
   HEARTBEAT,
   HEARTBEAT_REPLY,
+  JOIN,
+  JOIN_REPLY,
+  type Join,
+  type JoinReply,
   type PeerMessage,
   PING,
   READ_INDEX,
@@ -172,7 +176,48 @@ export class Encoder {
       }
       case PING:
         return wire.Ping.createPing(builder, message.id, message.answer);
+      case JOIN:
+        return this.join(message);
+      case JOIN_REPLY:
+        return this.joinReply(message);
     }
+  }
+
+  private join({ nodeId, nodeName, peerAddress, clientAddress }: Join): number {
+    const { builder } = this;
+    return wire.Join.createJoin(
+      builder,
+      builder.createString(nodeId),
+      builder.createString(nodeName),
+      builder.createString(peerAddress),
+      builder.createString(clientAddress),
+    );
+  }
+
+  private joinReply({ status, replica, text, clusterId, leader, members }: JoinReply): number {
+    const { builder } = this;
+    const offsets = members.map((member) =>
+      wire.Member.createMember(
+        builder,
+        member.replica,
+        builder.createString(member.nodeId),
+        builder.createString(member.nodeName),
+        builder.createString(member.peerAddress),
+        builder.createString(member.clientAddress),
+      ),
+    );
+    const vector = wire.JoinReply.createMembersVector(builder, offsets);
+    const said = builder.createString(text);
+    const cluster = builder.createString(clusterId);
+    return wire.JoinReply.createJoinReply(
+      builder,
+      status,
+      replica,
+      said,
+      cluster,
+      builder.createString(leader),
+      vector,
+    );
   }
 
   private handshake(message: Handshake): number {
@@ -214,6 +259,11 @@ function variableBytes(message: PeerMessage): number {
       // A character is at most three bytes.
       return (
         3 * (message.clusterId.length + message.nodeId.length + message.nodeName.length) + 8 * message.replicas.length
+      );
+    case JOIN:
+      return (
+        3 *
+        (message.nodeId.length + message.nodeName.length + message.peerAddress.length + message.clientAddress.length)
       );
     case APPEND: {
       let bytes = 0;

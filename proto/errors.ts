@@ -9,7 +9,9 @@ export type PeerErrorCode =
   /** The bytes are not laid out as the schema says, or a value is none that its field may have. */
   | 'MALFORMED'
   /** A kind of message that this version does not know. */
-  | 'UNKNOWN_MESSAGE';
+  | 'UNKNOWN_MESSAGE'
+  /** A message in the wrong place, or somebody who does not prove to be one of ours. */
+  | 'STRANGER';
 
 export class PeerError extends Error {
   override readonly name = 'PeerError';

@@ -26,6 +26,15 @@ export const FORWARD_NOT_LEADER = 1;
 /** Some of it may have been done, or may be later. */
 export const FORWARD_UNKNOWN = 2;
 
+/** JoinReply.status: it is a member. */
+export const JOIN_DONE = 0;
+/** Not the leader; nothing was done. */
+export const JOIN_NOT_LEADER = 1;
+/** Never, as asked: the text says why. */
+export const JOIN_REFUSED = 2;
+/** Not now, or it is not known what came of it: to be asked again. */
+export const JOIN_LATER = 3;
+
 export const HANDSHAKE = Body.Handshake;
 export const APPEND = Body.Append;
 export const APPEND_REPLY = Body.AppendReply;
@@ -41,6 +50,8 @@ export const FORWARD_REPLY = Body.ForwardReply;
 export const READ_INDEX = Body.ReadIndex;
 export const READ_INDEX_REPLY = Body.ReadIndexReply;
 export const PING = Body.Ping;
+export const JOIN = Body.Join;
+export const JOIN_REPLY = Body.JoinReply;
 
 export interface GroupReplica {
   readonly group: number;
@@ -197,6 +208,34 @@ export interface Ping {
   readonly answer: boolean;
 }
 
+export interface Join {
+  readonly type: typeof JOIN;
+  readonly nodeId: string;
+  readonly nodeName: string;
+  readonly peerAddress: string;
+  readonly clientAddress: string;
+}
+
+/** A member, and where it is. */
+export interface Member {
+  readonly replica: number;
+  readonly nodeId: string;
+  readonly nodeName: string;
+  readonly peerAddress: string;
+  readonly clientAddress: string;
+}
+
+export interface JoinReply {
+  readonly type: typeof JOIN_REPLY;
+  readonly status: number;
+  readonly replica: number;
+  readonly text: string;
+  readonly clusterId: string;
+  /** The leader's peer address; '' where it is not known. */
+  readonly leader: string;
+  readonly members: readonly Member[];
+}
+
 export type PeerMessage =
   | Handshake
   | Append
@@ -212,4 +251,6 @@ export type PeerMessage =
   | ForwardReply
   | ReadIndex
   | ReadIndexReply
-  | Ping;
+  | Ping
+  | Join
+  | JoinReply;

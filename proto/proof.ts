@@ -3,7 +3,7 @@
  * handshakes. Any thread; some microseconds.
  *
  * Each side's nonce is in it, so a proof is good for one connection only; the role, so the acceptor's proof cannot be
- * sent back as the opener's; the names, so nobody between the two passes one node off as another. What follows the
+ * sent back as the opener's; the names and the replicas, so nobody between the two passes one node off as another. What follows the
  * handshake is not protected by it: whoever can change bytes on the way is kept out by TLS.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -38,6 +38,7 @@ export function isProof(
   return proof.length === expected.length && timingSafeEqual(proof, expected);
 }
 
-function identity({ version, clusterId, nodeId, nodeName, nonce }: Handshake): (string | Uint8Array)[] {
-  return [String(version), clusterId, nodeId, nodeName, nonce];
+function identity({ version, clusterId, nodeId, nodeName, replicas, nonce }: Handshake): (string | Uint8Array)[] {
+  const held = replicas.map(({ group, replica }) => `${group}:${replica}`).join(' ');
+  return [String(version), clusterId, nodeId, nodeName, held, nonce];
 }

@@ -195,10 +195,43 @@ export const PingLayout: TableLayout = {
   ],
 };
 
+export const JoinLayout: TableLayout = {
+  name: 'Join',
+  fields: [
+    field(4, VECTOR, 4, 1, true, [], []), // node_id
+    field(6, VECTOR, 4, 1, true, [], []), // node_name
+    field(8, VECTOR, 4, 1, true, [], []), // peer_address
+    field(10, VECTOR, 4, 1, true, [], []), // client_address
+  ],
+};
+
+export const MemberLayout: TableLayout = {
+  name: 'Member',
+  fields: [
+    field(4, SCALAR, 4, 0, false, [], []), // replica
+    field(6, VECTOR, 4, 1, true, [], []), // node_id
+    field(8, VECTOR, 4, 1, true, [], []), // node_name
+    field(10, VECTOR, 4, 1, true, [], []), // peer_address
+    field(12, VECTOR, 4, 1, true, [], []), // client_address
+  ],
+};
+
+export const JoinReplyLayout: TableLayout = {
+  name: 'JoinReply',
+  fields: [
+    field(4, SCALAR, 1, 0, false, [], []), // status
+    field(6, SCALAR, 4, 0, false, [], []), // replica
+    field(8, VECTOR, 4, 1, true, [], []), // text
+    field(10, VECTOR, 4, 1, true, [], []), // cluster_id
+    field(12, VECTOR, 4, 1, true, [], []), // leader
+    field(14, TABLES, 4, 4, true, [], [MemberLayout]), // members
+  ],
+};
+
 export const FrameLayout: TableLayout = {
   name: 'Frame',
   fields: [
     field(4, SCALAR, 1, 0, true, [], []), // body_type
-    field(6, UNION, 4, 0, true, [], [HandshakeLayout, AppendLayout, AppendReplyLayout, VoteLayout, VoteReplyLayout, HeartbeatLayout, HeartbeatReplyLayout, SnapshotChunkLayout, SnapshotReplyLayout, TimeoutNowLayout, ForwardLayout, ForwardReplyLayout, ReadIndexLayout, ReadIndexReplyLayout, PingLayout]), // body
+    field(6, UNION, 4, 0, true, [], [HandshakeLayout, AppendLayout, AppendReplyLayout, VoteLayout, VoteReplyLayout, HeartbeatLayout, HeartbeatReplyLayout, SnapshotChunkLayout, SnapshotReplyLayout, TimeoutNowLayout, ForwardLayout, ForwardReplyLayout, ReadIndexLayout, ReadIndexReplyLayout, PingLayout, JoinLayout, JoinReplyLayout]), // body
   ],
 };

@@ -13,6 +13,9 @@ import {
   type Handshake,
   HEARTBEAT,
   HEARTBEAT_REPLY,
+  JOIN,
+  JOIN_LATER,
+  JOIN_REPLY,
   type PeerMessage,
   PING,
   READ_INDEX,
@@ -140,6 +143,25 @@ export const MESSAGES: Record<string, PeerMessage> = {
   ReadIndex: { type: READ_INDEX, ...head, id: 5, incarnation: 6 },
   ReadIndexReply: { type: READ_INDEX_REPLY, ...head, id: 5, incarnation: 6, accepted: true, index: 7 },
   Ping: { type: PING, id: 5, answer: true },
+  Join: {
+    type: JOIN,
+    nodeId: 'fedcba9876543210',
+    nodeName: 'nœud 4',
+    peerAddress: '10.0.0.4:17004',
+    clientAddress: '[::1]:7004',
+  },
+  JoinReply: {
+    type: JOIN_REPLY,
+    status: JOIN_LATER,
+    replica: LARGEST_U32,
+    text: 'not yet',
+    clusterId: 'c0ffee',
+    leader: '10.0.0.1:17001',
+    members: [
+      { replica: 1, nodeId: 'a', nodeName: 'n1', peerAddress: '10.0.0.1:17001', clientAddress: '10.0.0.1:7001' },
+      { replica: LARGEST_U32, nodeId: 'b', nodeName: '', peerAddress: '', clientAddress: 'x:1' },
+    ],
+  },
 };
 
 /** The message with its payloads as hex, wherever they lie. */

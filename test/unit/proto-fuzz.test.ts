@@ -3,7 +3,7 @@ import type { Random } from '../../engine/random.ts';
 import { Decoder } from '../../proto/decoder.ts';
 import { Encoder } from '../../proto/encoder.ts';
 import { PeerError } from '../../proto/errors.ts';
-import { type Append, type Entry, type PeerMessage, PING } from '../../proto/messages.ts';
+import { type Append, type Entry, JOIN_REPLY, type PeerMessage, PING } from '../../proto/messages.ts';
 import { MESSAGES } from '../support/proto-messages.ts';
 import { seeded } from '../support/seeded.ts';
 
@@ -156,7 +156,7 @@ describe('what only the verifier sees', () => {
   it('a message of a kind that is not known', () => {
     const body = encoded({ type: PING, id: 1, answer: false });
     expect(body[21]).toBe(PING);
-    body[21] = PING + 1;
+    body[21] = JOIN_REPLY + 1;
     expect(code(body)).toBe('UNKNOWN_MESSAGE');
     body[21] = 0;
     expect(code(body)).toBe('MALFORMED');

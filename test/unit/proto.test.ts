@@ -119,6 +119,7 @@ describe('proofs', () => {
     expect(isProof(proof, 'secret', 'opener', { ...opener, nonce: acceptor.nonce }, acceptor)).toBe(false);
     expect(isProof(proof, 'secret', 'opener', { ...opener, clusterId: 'other' }, acceptor)).toBe(false);
     expect(isProof(proof, 'secret', 'opener', opener, { ...acceptor, nodeName: 'other' })).toBe(false);
+    expect(isProof(proof, 'secret', 'opener', { ...opener, replicas: [] }, acceptor)).toBe(false);
     expect(isProof(proof.subarray(1), 'secret', 'opener', opener, acceptor)).toBe(false);
     expect(isProof(new Uint8Array(0), 'secret', 'opener', opener, acceptor)).toBe(false);
   });
@@ -131,7 +132,8 @@ describe('proofs', () => {
   it('are HMAC-SHA256 over all parts, each behind its length', () => {
     const part = (bytes: Uint8Array): Uint8Array => Buffer.concat([Uint8Array.of(bytes.length, 0, 0, 0), bytes]);
     const parts = [opener, acceptor].flatMap(({ clusterId, nodeId, nodeName, nonce }) => {
-      return [bytesOf('1'), bytesOf(clusterId), bytesOf(nodeId), bytesOf(nodeName), nonce];
+      const held = bytesOf('0:3 4294967295:4294967295');
+      return [bytesOf('1'), bytesOf(clusterId), bytesOf(nodeId), bytesOf(nodeName), held, nonce];
     });
     const text = Buffer.concat([bytesOf('opener'), ...parts].map(part));
     expect(Buffer.from(proof)).toEqual(createHmac('sha256', 'secret').update(text).digest());

@@ -20,7 +20,9 @@ export const Body = {
   ForwardReply: 12,
   ReadIndex: 13,
   ReadIndexReply: 14,
-  Ping: 15
+  Ping: 15,
+  Join: 16,
+  JoinReply: 17
 } as const;
 
 export type Body = (typeof Body)[keyof typeof Body];
