@@ -57,6 +57,7 @@ export class AppendBuffer {
     term: number,
     index: LogIndex,
     type: number,
+    kind: number,
     watermark: number,
     bytes: Uint8Array,
     start: number,
@@ -76,6 +77,7 @@ export class AppendBuffer {
     record.term = term;
     record.index = index;
     record.type = type;
+    record.kind = kind;
     record.length = length;
     sealRecord(u32, at, record, watermark, this.seed, this.offset);
     this.used += size;

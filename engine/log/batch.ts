@@ -145,10 +145,22 @@ export class BatchReader {
     this.db = 0;
   }
 
+  /** Whether the command read last has a seed. */
+  hasSeed = false;
+  /** Where the command read last begins. */
+  private lastAt = 0;
+
+  /** The command read last comes again. */
+  unread(): void {
+    this.at = this.lastAt;
+  }
+
   /** Sets `call` to the next command, with its database, clock and randomness; false at the end. Throws BatchError. */
   next(call: Call): boolean {
     if (this.at >= this.end) return false;
+    this.lastAt = this.at;
     const flags = this.u8[this.at++];
+    this.hasSeed = (flags & HAS_SEED) !== 0;
     if (flags > (HAS_TIME | HAS_DB | HAS_SEED)) throw new BatchError(`a command with flags ${flags}`);
     if ((flags & HAS_TIME) !== 0) {
       this.need(8);

@@ -20,14 +20,27 @@ export interface LogRecord {
   index: LogIndex;
   /** One of the types in record.ts. */
   type: number;
+  /** What its user said the entry is: 0 to 255. */
+  kind: number;
   bytes: Uint8Array;
   start: number;
   length: number;
 }
 
 export interface Log {
-  /** Takes over a copy of bytes[start, start + length); nothing is written yet. Group and term are whole numbers, 0 allowed. */
-  append(group: number, term: number, index: LogIndex, bytes: Uint8Array, start: number, length: number): void;
+  /**
+   * Takes over a copy of bytes[start, start + length); nothing is written yet. Group and term are whole numbers, 0 allowed;
+   * `kind` (0 to 255, 0 when it is left out) is kept with the entry and means nothing to the log.
+   */
+  append(
+    group: number,
+    term: number,
+    index: LogIndex,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    kind?: number,
+  ): void;
   /** Writes what was appended. A failed call leaves everything as it was and may be made again. */
   flush(): void;
   /** Makes everything appended durable. */

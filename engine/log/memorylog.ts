@@ -11,6 +11,7 @@ import { LogState } from './state.ts';
 interface Payloads {
   first: LogIndex;
   items: Uint8Array[];
+  kinds: number[];
 }
 
 export class MemoryLog implements Log {
@@ -22,17 +23,27 @@ export class MemoryLog implements Log {
     this.state.beginSegment(1, 0);
   }
 
-  append(group: number, term: number, index: LogIndex, bytes: Uint8Array, start: number, length: number): void {
+  append(
+    group: number,
+    term: number,
+    index: LogIndex,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    kind = 0,
+  ): void {
     const type = this.state.typeFor(group, index);
     if (type === 0) {
       throw new Error(`log: entry ${index} of group ${group} cannot follow entry ${this.state.lastIndex(group)}`);
     }
     let own = this.payloads.get(group);
     if (own === undefined || type === TYPE_RESTART || index < own.first) {
-      own = { first: index, items: [] };
+      own = { first: index, items: [], kinds: [] };
       this.payloads.set(group, own);
     }
     own.items.length = index - own.first;
+    own.kinds.length = index - own.first;
+    own.kinds.push(kind);
     own.items.push(bytes.slice(start, start + length));
     this.state.add(group, term, index, type);
   }
@@ -64,12 +75,13 @@ export class MemoryLog implements Log {
       throw new LogError('COMPACTED', `log: entry ${from} of group ${group} was dropped`, 'memory');
     }
     const { record } = this;
-    const { first, items } = this.payloads.get(group)!;
+    const { first, items, kinds } = this.payloads.get(group)!;
     for (let index = from; index < to; index++) {
       record.group = group;
       record.term = this.state.termAt(group, index);
       record.index = index;
       record.type = TYPE_ENTRY;
+      record.kind = kinds[index - first];
       record.bytes = items[index - first];
       record.start = 0;
       record.length = record.bytes.length;
@@ -84,6 +96,7 @@ export class MemoryLog implements Log {
     const last = Math.min(index, state.lastIndex);
     if (last < own.first) return;
     own.items.splice(0, last + 1 - own.first);
+    own.kinds.splice(0, last + 1 - own.first);
     own.first = last + 1;
     state.dropThrough(last);
   }

@@ -8,11 +8,11 @@
  * them at the next start, or they would be taken for entries that a later snapshot lacks, since indexes are given again.
  */
 import type { Disk } from './disk.ts';
-import { fromDisk, LogError } from './errors.ts';
+import { LogError } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
 import { TYPE_RESTART } from './record.ts';
 import { type LogScan, openLog, type TornTail } from './recover.ts';
-import { listSegments, segmentPath } from './segment.ts';
+import { putAside } from './segment.ts';
 import type { LogOptions, SegmentLog } from './segmentlog.ts';
 
 /** The one group there is. */
@@ -49,6 +49,8 @@ export function openBehind(
       const note = gapNote(last, record.index);
       const segment = scan.begunSegment;
       scan.stop();
+      // A log that begins anew has just been opened, and so begins a segment.
+      if (segment === 0) throw new Error('log: it begins anew in the middle of a segment');
       putAside(disk, directory, segment);
       const rest = openBehind(disk, directory, options, last, false, take);
       return { ...rest, hasGap: true, notes: [note, ...rest.notes] };
@@ -63,28 +65,6 @@ export function openBehind(
   return { log, lastIndex: last, hasGap: false, notes };
 }
 
-/**
- * Takes the segments from `first` on out of the log; they stay beside it as `*.unused`. From the newest on, each durably, so
- * that what is left is always a log.
- */
-function putAside(disk: Disk, directory: string, first: number): void {
-  // A log that begins anew has just been opened, and so begins a segment.
-  if (first === 0) throw new Error('log: it begins anew in the middle of a segment');
-  try {
-    for (const segment of listSegments(disk, directory).reverse()) {
-      if (segment < first) return;
-      const path = segmentPath(directory, segment);
-      const names = new Set(disk.list(directory).map((name) => `${directory}/${name}`));
-      let aside = `${path}.unused`;
-      for (let i = 2; names.has(aside); i++) aside = `${path}.${i}.unused`;
-      disk.rename(path, aside);
-      disk.syncDirectory(directory);
-    }
-  } catch (error) {
-    throw fromDisk(error);
-  }
-}
-
 function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
   const text =
     `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing. Nothing was ` +
@@ -92,7 +72,7 @@ function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
   return new LogError('CORRUPT', text, directory);
 }
 
-function tornNote(torn: TornTail): string {
+export function tornNote(torn: TornTail): string {
   return `the log ended in the middle of a write: ${torn.bytes} bytes at ${torn.offset} of ${torn.file} were cut off, none of which was acknowledged as durable`;
 }
 

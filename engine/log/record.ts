@@ -5,7 +5,9 @@
  * record, 8-aligned, little-endian, offsets in bytes
  * +0  crc u32        CRC-32C of everything behind it, padding included, begun with the segment's seed ^ (offset / 8)
  * +4  length u32     of the payload
- * +8  type u32       1 = entry, 2 = entry that begins its group or follows a declared gap; 0 = here ends what was written
+ * +8  type u8        1 = entry, 2 = entry that begins its group or follows a declared gap; 0 = here ends what was written
+ * +9  kind u8        of the entry, its user's business; 0 where there is only one
+ * +10 zero u16
  * +12 group u32
  * +16 index u64      whole numbers below 2^53
  * +24 term u64
@@ -23,7 +25,7 @@
  * ```
  * 34 4c a9 68  crc: 68a94c34
  * 03 00 00 00  three bytes of payload
- * 01 00 00 00  an entry
+ * 01 00 00 00  an entry, of kind 0
  * 00 00 00 00  group 0
  * 07 00 00 00 00 00 00 00  index 7
  * 03 00 00 00 00 00 00 00  term 3
@@ -41,6 +43,7 @@ export const TYPE_RESTART = 2;
 
 const WORD = 4294967296;
 const LARGEST_HIGH_WORD = 2 ** 21 - 1;
+const LARGEST_TYPE_WORD = 0xffff;
 
 /** What a record takes in the file. */
 export function recordBytes(payloadBytes: number): number {
@@ -59,7 +62,7 @@ export function sealRecord(
 ): void {
   const w = at >>> 2;
   u32[w + 1] = record.length;
-  u32[w + 2] = record.type;
+  u32[w + 2] = record.type | (record.kind << 8);
   u32[w + 3] = record.group;
   u32[w + 4] = record.index;
   u32[w + 5] = record.index / WORD;
@@ -73,10 +76,11 @@ export function sealRecord(
 /** Whether the header at `at` could be one: its record would be at most `room` bytes and belong at `offset`. Checks no checksum. */
 export function isPlausible(u32: Uint32Array, at: number, room: number, offset: number): boolean {
   const w = at >>> 2;
-  const type = u32[w + 2];
+  const type = u32[w + 2] & 0xff;
   const length = u32[w + 1];
   return (
     (type === TYPE_ENTRY || type === TYPE_RESTART) &&
+    u32[w + 2] <= LARGEST_TYPE_WORD &&
     length <= PAYLOAD_LIMIT &&
     recordBytes(length) <= room &&
     (u32[w + 4] !== 0 || u32[w + 5] !== 0) &&
@@ -106,7 +110,8 @@ export function recordBytesAt(u32: Uint32Array, at: number): number {
 export function decodeRecord(u8: Uint8Array, u32: Uint32Array, at: number, into: LogRecord): void {
   const w = at >>> 2;
   into.length = u32[w + 1];
-  into.type = u32[w + 2];
+  into.type = u32[w + 2] & 0xff;
+  into.kind = u32[w + 2] >>> 8;
   into.group = u32[w + 3];
   into.index = u32[w + 4] + u32[w + 5] * WORD;
   into.term = u32[w + 6] + u32[w + 7] * WORD;
@@ -115,5 +120,5 @@ export function decodeRecord(u8: Uint8Array, u32: Uint32Array, at: number, into:
 }
 
 export function emptyRecord(): LogRecord {
-  return { group: 0, term: 0, index: 0, type: 0, bytes: new Uint8Array(0), start: 0, length: 0 };
+  return { group: 0, term: 0, index: 0, type: 0, kind: 0, bytes: new Uint8Array(0), start: 0, length: 0 };
 }

@@ -13,7 +13,7 @@
  * opening comment of segmentlog.ts. Records come in the order in which they were appended, so an entry that was replaced
  * comes before the one that replaced it.
  */
-import { randomBytes } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { type Disk, DiskError } from './disk.ts';
 import { corrupt, fromDisk, LogError, syncFailed } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
@@ -181,6 +181,21 @@ export class LogScan {
     this.isDone = true;
   }
 
+  /** The number of the log; 0 while no segment has been read. */
+  get logNumber(): number {
+    return this.log ?? 0;
+  }
+
+  /** The first entry of a group, as far as it has been read; 1 for a group never heard of. */
+  firstIndex(group: number): LogIndex {
+    return this.state.firstIndex(group);
+  }
+
+  /** The last one; 0 for a group never heard of. */
+  lastIndex(group: number): LogIndex {
+    return this.state.lastIndex(group);
+  }
+
   /** Where each group ends, as far as it has been read. */
   lastIndexes(): Map<number, LogIndex> {
     return new Map([...this.state.groups.values()].map(({ group, lastIndex }) => [group, lastIndex]));
@@ -191,7 +206,7 @@ export class LogScan {
     if (!this.isDone || this.damage !== undefined) throw new Error('log: not everything has been read');
     const { scanner, state, disk, directory, options } = this;
     if (scanner === undefined && this.segments.length > 0) throw new Error('log: it cannot be used');
-    if (scanner === undefined) return new SegmentLog(disk, directory, options, state, randomBytes(4).readUInt32LE(), 1);
+    if (scanner === undefined) return new SegmentLog(disk, directory, options, state, randomInt(1, 2 ** 32), 1);
     this.scanner = undefined;
     const { log, segment, headerBytes } = scanner.header;
     this.end(scanner);

@@ -72,6 +72,26 @@ function listNames(disk: Disk, directory: string): string[] {
   }
 }
 
+/**
+ * Takes the segments from `first` on out of the log; they stay beside it as `*.unused`. From the newest on, each durably, so
+ * that what is left is always a log.
+ */
+export function putAside(disk: Disk, directory: string, first: number): void {
+  try {
+    for (const segment of listSegments(disk, directory).reverse()) {
+      if (segment < first) return;
+      const path = segmentPath(directory, segment);
+      const names = new Set(disk.list(directory).map((name) => `${directory}/${name}`));
+      let aside = `${path}.unused`;
+      for (let i = 2; names.has(aside); i++) aside = `${path}.${i}.unused`;
+      disk.rename(path, aside);
+      disk.syncDirectory(directory);
+    }
+  } catch (error) {
+    throw fromDisk(error);
+  }
+}
+
 /** What the checksums in a segment begin with. */
 export function segmentSeed(log: number, segment: number): number {
   const b = Buffer.alloc(12);

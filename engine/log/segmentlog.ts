@@ -60,7 +60,8 @@ export class SegmentLog implements Log {
   private readonly directory: string;
   private readonly options: LogOptions;
   private readonly state: LogState;
-  private readonly log: number;
+  /** Its number, never 0: all its segments have it. */
+  readonly logNumber: number;
   private active: WritableSegment;
   private draft: WritableSegment | undefined = undefined;
   private readonly buffer = new AppendBuffer();
@@ -75,7 +76,7 @@ export class SegmentLog implements Log {
     this.directory = directory;
     this.options = options;
     this.state = state;
-    this.log = log;
+    this.logNumber = log;
     const header = encodeHeader(log, segment, state.base());
     try {
       this.active = new WritableSegment(disk, directory);
@@ -91,7 +92,15 @@ export class SegmentLog implements Log {
     this.buffer.enter(segment, this.active.seed, header.length);
   }
 
-  append(group: number, term: number, index: LogIndex, bytes: Uint8Array, start: number, length: number): void {
+  append(
+    group: number,
+    term: number,
+    index: LogIndex,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    kind = 0,
+  ): void {
     this.check();
     const type = this.state.typeFor(group, index);
     if (type === 0) {
@@ -99,6 +108,7 @@ export class SegmentLog implements Log {
     }
     if (!Number.isSafeInteger(index) || index < 1) throw new Error(`log: ${index} is not an index`);
     if (!Number.isSafeInteger(term) || term < 0) throw new Error(`log: ${term} is not a term`);
+    if (kind < 0 || kind > 255) throw new Error(`log: ${kind} is not a kind`);
     if (length > PAYLOAD_LIMIT) throw new Error(`log: a payload of ${length} bytes is too large`);
     const { buffer } = this;
     if (!buffer.hasRoom(length)) {
@@ -108,7 +118,7 @@ export class SegmentLog implements Log {
     const isFirst = buffer.offset === buffer.headerBytes;
     if (!isFirst && buffer.offset + recordBytes(length) > this.options.segmentBytes) this.planRotation();
     const watermark = buffer.rotations.length === 0 ? this.active.synced : buffer.headerBytes;
-    buffer.add(group, term, index, type, watermark, bytes, start, length);
+    buffer.add(group, term, index, type, kind, watermark, bytes, start, length);
     this.state.add(group, term, index, type);
   }
 
@@ -118,7 +128,11 @@ export class SegmentLog implements Log {
     const { segments } = this.state;
     segments[segments.length - 1].sizeBytes = buffer.offset;
     const segment = buffer.segment + 1;
-    buffer.rotate(segment, segmentSeed(this.log, segment), encodeHeader(this.log, segment, this.state.base()));
+    buffer.rotate(
+      segment,
+      segmentSeed(this.logNumber, segment),
+      encodeHeader(this.logNumber, segment, this.state.base()),
+    );
     this.state.beginSegment(segment, 0);
   }
 
@@ -161,7 +175,7 @@ export class SegmentLog implements Log {
     const old = this.active;
     if (this.draft === undefined) this.draft = new WritableSegment(this.disk, this.directory);
     const { draft } = this;
-    if (draft.segment !== segment) draft.begin(this.log, segment, header);
+    if (draft.segment !== segment) draft.begin(this.logNumber, segment, header);
     if (draft.synced === 0) this.syncing(() => draft.sync());
     if (old.synced < old.written) this.syncing(() => old.sync());
     if (!old.isSealed) {

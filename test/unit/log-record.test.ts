@@ -42,6 +42,18 @@ it('keeps whole numbers up to 2^53', () => {
   expect(watermarkAt(u32, 0)).toBe(2 ** 33);
 });
 
+it('keeps what kind of entry it is beside its type', () => {
+  const u8 = new Uint8Array(40);
+  const u32 = new Uint32Array(u8.buffer);
+  sealRecord(u32, 0, { ...emptyRecord(), index: 1, type: TYPE_RESTART, kind: 255 }, 0, 1, 4096);
+  expect(isPlausible(u32, 0, 40, 4096) && isIntact(u32, 0, 1, 4096)).toBe(true);
+  const record = emptyRecord();
+  decodeRecord(u8, u32, 0, record);
+  expect(record).toMatchObject({ type: TYPE_RESTART, kind: 255 });
+  u32[2] |= 0x10000;
+  expect(isPlausible(u32, 0, 40, 4096)).toBe(false);
+});
+
 it('is good at one place only', () => {
   const seed = segmentSeed(5, 1);
   const u8 = sealed(7, 3, 4096, seed, 4096);

@@ -1,0 +1,280 @@
+/**
+ * A replica's log, term, vote and identity on a disk. One thread owns it and makes all calls, which block: the storage
+ * thread of a node (storethread.ts), or the only thread of a simulation. Entries cost what the log's cost (segmentlog.ts); a
+ * new term or vote costs two syncs, at once, whatever `appendfsync` says.
+ *
+ * A directory holds `raft.state` (storestate.ts) and the segments of one log, with one group in it; its entries carry Raft's
+ * index, term and kind. The snapshot is not kept here: `restore` is told which one there is.
+ *
+ * Where a crash may come, and what `restore` makes of it:
+ *
+ * - While the state file is written: there is the old one or the new one. Nobody was told of the new one.
+ * - Behind it, before its entries are written: the term is known and the entries are not, as if they had not arrived.
+ *   The other way round cannot be; should entries be of a later term than the state's all the same, that is
+ *   the term, and no vote was given in it.
+ * - While entries are written: the log ends with the last whole one. Entries that one of them was to replace may come back:
+ *   the answer that spoke of the replacement has not left.
+ * - Between a snapshot's arrival and the log's restart behind it: the log ends before the snapshot, or has another entry
+ *   where it ends. All of the log is void then.
+ * - In `begin`: with the new identity durable, no log is named, and whatever segments there are get put aside.
+ * - Between a log's first segment and its number in the state file: the same. Nothing was promised on it.
+ * - In `compact`: see segmentlog.ts. Older segments than needed remain.
+ */
+import type { Disk } from '../log/disk.ts';
+import { fromDisk, LogError } from '../log/errors.ts';
+import { GROUP, tornNote } from '../log/opening.ts';
+import { TYPE_RESTART } from '../log/record.ts';
+import { type LogScan, openLog } from '../log/recover.ts';
+import { listSegments, putAside } from '../log/segment.ts';
+import { DEFAULT_LOG_OPTIONS, type LogOptions, type SegmentLog } from '../log/segmentlog.ts';
+import {
+  ENTRY_COMMAND,
+  ENTRY_CONFIG,
+  Entry,
+  type HardState,
+  type LogIndex,
+  NO_BYTES,
+  type SnapshotMeta,
+  type Term,
+} from './entry.ts';
+import { Restored } from './options.ts';
+import type { Identity } from './storage.ts';
+import { readState, type StoreState, writeState } from './storestate.ts';
+
+export class RaftStore {
+  /** Larger at each start of this directory; durable, unless no replica has used it. */
+  readonly incarnation: number;
+  /** What an operator should know of what `restore` found. */
+  readonly notes: string[] = [];
+  private readonly disk: Disk;
+  private readonly directory: string;
+  private readonly options: LogOptions;
+  private state: StoreState | undefined;
+  private log: SegmentLog | undefined = undefined;
+
+  private constructor(disk: Disk, directory: string, options: LogOptions) {
+    this.disk = disk;
+    this.directory = directory;
+    this.options = options;
+    try {
+      disk.makeDirectory(directory);
+    } catch (error) {
+      throw fromDisk(error);
+    }
+    this.state = readState(disk, directory);
+    this.incarnation = (this.state?.incarnation ?? 0) + 1;
+    if (this.state !== undefined) this.update({ ...this.state, incarnation: this.incarnation });
+  }
+
+  /** Begins a life of the replica whose directory this is. Throws the LogError that an operator should read. */
+  static open(disk: Disk, directory: string, options: LogOptions = DEFAULT_LOG_OPTIONS): RaftStore {
+    return new RaftStore(disk, directory, options);
+  }
+
+  /** Undefined in a directory that no replica has used. */
+  get identity(): Identity | undefined {
+    return this.state?.identity;
+  }
+
+  private update(state: StoreState): void {
+    writeState(this.disk, this.directory, state);
+    this.state = state;
+  }
+
+  /**
+   * The directory is this replica's from now on: a log, a term and a vote that it had are void, and what segments there are
+   * stay beside the log as `*.unused`. Before `restore`, or after one that found the replica lost.
+   */
+  begin(identity: Identity): void {
+    if (this.log !== undefined) throw new Error('raft: a replica that has its log stays who it is');
+    this.update({
+      identity,
+      incarnation: this.incarnation,
+      hardState: { term: 0, vote: 0 },
+      logNumber: 0,
+      isInMemory: false,
+      isGivenUp: false,
+    });
+  }
+
+  /** Opens the log, and gives back what it holds behind this snapshot. Once, unless the replica is lost and begins anew. */
+  restore(snapshot: SnapshotMeta): Restored {
+    const { state } = this;
+    if (state === undefined) throw new Error('raft: a replica begins before it restores');
+    if (this.log !== undefined) throw new Error('raft: the log is restored already');
+    if (state.isInMemory || state.isGivenUp) return new Restored(snapshot, state.hardState, true);
+    if (state.logNumber === 0) this.clear();
+    const scan = openLog(this.disk, this.directory, this.options);
+    const configs = readConfigs(scan);
+    if (state.logNumber !== 0 && scan.logNumber !== state.logNumber) {
+      scan.stop();
+      return new Restored(snapshot, state.hardState, true);
+    }
+    if (scan.firstIndex(GROUP) > snapshot.index + 1 && scan.lastIndex(GROUP) > snapshot.index) {
+      scan.stop();
+      throw missing(this.directory, snapshot.index, scan.firstIndex(GROUP));
+    }
+    const log = scan.finish();
+    if (scan.torn !== undefined) this.notes.push(tornNote(scan.torn));
+    if (state.logNumber === 0) this.update({ ...state, logNumber: log.logNumber });
+    this.log = log;
+    return this.restored(log, snapshot, configs);
+  }
+
+  /** What lies here is another replica's log, or that of a node without a group. */
+  private clear(): void {
+    try {
+      const count = listSegments(this.disk, this.directory).length;
+      if (count === 0) return;
+      putAside(this.disk, this.directory, 0);
+      this.notes.push(
+        `${count} segments of a log that is not this replica's were put aside, as *.unused in ${this.directory}`,
+      );
+    } catch (error) {
+      throw fromDisk(error);
+    }
+  }
+
+  private restored(log: SegmentLog, snapshot: SnapshotMeta, configs: readonly ConfigEntry[]): Restored {
+    const last = log.lastIndex(GROUP);
+    const term = Math.max(snapshot.term, log.termAt(GROUP, last));
+    const { hardState } = this.state!;
+    const restored = new Restored(snapshot, term > hardState.term ? { term, vote: 0 } : hardState);
+    // -1 when the log begins behind the snapshot.
+    const termThere = log.termAt(GROUP, snapshot.index);
+    if (last < snapshot.index || (termThere !== -1 && termThere !== snapshot.term)) {
+      log.restartAt(GROUP, snapshot.index + 1);
+      return restored;
+    }
+    let next = 0;
+    for (let index = snapshot.index + 1; index <= last; index++) {
+      while (next < configs.length && configs[next].index < index) next++;
+      const bytes = next < configs.length && configs[next].index === index ? configs[next].bytes : NO_BYTES;
+      const kind = bytes === NO_BYTES ? ENTRY_COMMAND : ENTRY_CONFIG;
+      restored.entry(index, log.termAt(GROUP, index), kind, bytes, 0, bytes.length);
+    }
+    return restored;
+  }
+
+  // ---------------------------------------------------------------- work
+
+  private get opened(): SegmentLog {
+    if (this.log === undefined) throw new Error('raft: nothing is written or read before the log is restored');
+    return this.log;
+  }
+
+  /**
+   * A batch of Ready: the hard state is durable on return; entries are taken over, and written by `flush`. When it throws, the disk
+   * refused the hard state, and nothing was done.
+   */
+  write(hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): void {
+    if (hardState !== null) this.saveHardState(hardState);
+    if (snapshot !== null) this.restartBehind(snapshot.index);
+    for (let i = 0; i < entries.length; i++) {
+      const { index, term, kind, bytes, start, length } = entries[i];
+      this.append(index, term, kind, bytes, start, length);
+    }
+  }
+
+  saveHardState(hardState: HardState): void {
+    if (this.log === undefined || this.state === undefined)
+      throw new Error('raft: no promise before the log is restored');
+    this.update({ ...this.state, hardState });
+  }
+
+  /** A snapshot that ends with this entry takes the place of the whole log. */
+  restartBehind(index: LogIndex): void {
+    this.opened.restartAt(GROUP, index + 1);
+  }
+
+  append(index: LogIndex, term: Term, kind: number, bytes: Uint8Array, start: number, length: number): void {
+    this.opened.append(GROUP, term, index, bytes, start, length, kind);
+  }
+
+  /** Writes the entries taken over. A failed call leaves everything as it was and may be made again. */
+  flush(): void {
+    this.opened.flush();
+  }
+
+  /** Makes durable what was taken over. SYNC_FAILED is the end: only a new start can tell what the disk has. */
+  sync(): void {
+    this.opened.sync();
+  }
+
+  /** Entries [from, to) as far as they are there, at least one and up to about `maxBytes`; none when `from` is not there. */
+  read(from: LogIndex, to: LogIndex, maxBytes: number): Entry[] {
+    const log = this.opened;
+    const entries: Entry[] = [];
+    const end = Math.min(to, log.lastIndex(GROUP) + 1);
+    if (from < log.firstIndex(GROUP) || from >= end) return entries;
+    let bytes = 0;
+    log.read(GROUP, from, end, ({ index, term, kind, bytes: payload, start, length }) => {
+      if (entries.length > 0 && bytes + length > maxBytes) return false;
+      bytes += length;
+      entries.push(new Entry(index, term, kind, payload.slice(start, start + length), 0, length));
+      return bytes < maxBytes;
+    });
+    return entries;
+  }
+
+  /** A durable snapshot covers the entries up to this one: segments with nothing else go. */
+  compact(through: LogIndex): void {
+    this.opened.dropThrough(GROUP, through);
+  }
+
+  get firstIndex(): LogIndex {
+    return this.opened.firstIndex(GROUP);
+  }
+
+  get lastIndex(): LogIndex {
+    return this.opened.lastIndex(GROUP);
+  }
+
+  /** Entries taken over and not written. */
+  get bufferedBytes(): number {
+    return this.opened.bufferedBytes;
+  }
+
+  get sizeBytes(): number {
+    return this.opened.sizeBytes;
+  }
+
+  get segmentCount(): number {
+    return this.opened.segmentCount;
+  }
+
+  /** The disk still takes entries, and soon will not. */
+  get trouble(): LogError | undefined {
+    return this.opened.trouble;
+  }
+
+  /** Writes and syncs what it was given, and ends. */
+  close(): void {
+    this.log?.close();
+    this.log = undefined;
+  }
+}
+
+interface ConfigEntry {
+  readonly index: LogIndex;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads the log to its end. The configurations in it that no later record has replaced, in order. */
+function readConfigs(scan: LogScan): ConfigEntry[] {
+  const configs: ConfigEntry[] = [];
+  for (let record = scan.next(); record !== undefined; record = scan.next()) {
+    const { index, type, kind, bytes, start, length } = record;
+    if (type === TYPE_RESTART) configs.length = 0;
+    while (configs.length > 0 && configs[configs.length - 1].index >= index) configs.pop();
+    if (kind === ENTRY_CONFIG) configs.push({ index, bytes: bytes.slice(start, start + length) });
+  }
+  return configs;
+}
+
+function missing(directory: string, last: LogIndex, first: LogIndex): LogError {
+  const text =
+    `the replica's log begins with entry ${first}, and the newest snapshot ends with entry ${last}: the one that covers what is ` +
+    `between is missing. Nothing was changed. Put the snapshot back, or move ${directory} away and let the node join again`;
+  return new LogError('CORRUPT', text, directory);
+}
