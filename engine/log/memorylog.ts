@@ -44,7 +44,10 @@ export class MemoryLog implements Log {
     own.items.length = index - own.first;
     own.kinds.length = index - own.first;
     own.kinds.push(kind);
-    own.items.push(bytes.slice(start, start + length));
+    // The slice of a Buffer would be no copy.
+    const copy = new Uint8Array(length);
+    copy.set(bytes.subarray(start, start + length));
+    own.items.push(copy);
     this.state.add(group, term, index, type);
   }
 

@@ -22,6 +22,7 @@
  */
 import type { Disk } from '../log/disk.ts';
 import { fromDisk, LogError } from '../log/errors.ts';
+import type { Log } from '../log/log.ts';
 import { GROUP, tornNote } from '../log/opening.ts';
 import { TYPE_RESTART } from '../log/record.ts';
 import { type LogScan, openLog } from '../log/recover.ts';
@@ -39,31 +40,22 @@ import {
 } from './entry.ts';
 import { Restored } from './options.ts';
 import type { Identity } from './storage.ts';
-import { readState, type StoreState, writeState } from './storestate.ts';
+import { StateFile } from './storestate.ts';
 
 export class RaftStore {
-  /** Larger at each start of this directory; durable, unless no replica has used it. */
-  readonly incarnation: number;
   /** What an operator should know of what `restore` found. */
   readonly notes: string[] = [];
   private readonly disk: Disk;
   private readonly directory: string;
   private readonly options: LogOptions;
-  private state: StoreState | undefined;
+  private readonly file: StateFile;
   private log: SegmentLog | undefined = undefined;
 
   private constructor(disk: Disk, directory: string, options: LogOptions) {
     this.disk = disk;
     this.directory = directory;
     this.options = options;
-    try {
-      disk.makeDirectory(directory);
-    } catch (error) {
-      throw fromDisk(error);
-    }
-    this.state = readState(disk, directory);
-    this.incarnation = (this.state?.incarnation ?? 0) + 1;
-    if (this.state !== undefined) this.update({ ...this.state, incarnation: this.incarnation });
+    this.file = new StateFile(disk, directory);
   }
 
   /** Begins a life of the replica whose directory this is. Throws the LogError that an operator should read. */
@@ -73,12 +65,12 @@ export class RaftStore {
 
   /** Undefined in a directory that no replica has used. */
   get identity(): Identity | undefined {
-    return this.state?.identity;
+    return this.file.identity;
   }
 
-  private update(state: StoreState): void {
-    writeState(this.disk, this.directory, state);
-    this.state = state;
+  /** Larger at each start of this directory; durable, unless no replica has used it. */
+  get incarnation(): number {
+    return this.file.incarnation;
   }
 
   /**
@@ -87,20 +79,12 @@ export class RaftStore {
    */
   begin(identity: Identity): void {
     if (this.log !== undefined) throw new Error('raft: a replica that has its log stays who it is');
-    this.update({
-      identity,
-      incarnation: this.incarnation,
-      hardState: { term: 0, vote: 0 },
-      logNumber: 0,
-      isInMemory: false,
-      isGivenUp: false,
-    });
+    this.file.begin(identity, false);
   }
 
   /** Opens the log, and gives back what it holds behind this snapshot. Once, unless the replica is lost and begins anew. */
   restore(snapshot: SnapshotMeta): Restored {
-    const { state } = this;
-    if (state === undefined) throw new Error('raft: a replica begins before it restores');
+    const { state } = this.file;
     if (this.log !== undefined) throw new Error('raft: the log is restored already');
     if (state.isInMemory || state.isGivenUp) return new Restored(snapshot, state.hardState, true);
     if (state.logNumber === 0) this.clear();
@@ -116,7 +100,7 @@ export class RaftStore {
     }
     const log = scan.finish();
     if (scan.torn !== undefined) this.notes.push(tornNote(scan.torn));
-    if (state.logNumber === 0) this.update({ ...state, logNumber: log.logNumber });
+    if (state.logNumber === 0) this.file.update({ logNumber: log.logNumber });
     this.log = log;
     return this.restored(log, snapshot, configs);
   }
@@ -138,7 +122,7 @@ export class RaftStore {
   private restored(log: SegmentLog, snapshot: SnapshotMeta, configs: readonly ConfigEntry[]): Restored {
     const last = log.lastIndex(GROUP);
     const term = Math.max(snapshot.term, log.termAt(GROUP, last));
-    const { hardState } = this.state!;
+    const { hardState } = this.file.state;
     const restored = new Restored(snapshot, term > hardState.term ? { term, vote: 0 } : hardState);
     // -1 when the log begins behind the snapshot.
     const termThere = log.termAt(GROUP, snapshot.index);
@@ -177,9 +161,8 @@ export class RaftStore {
   }
 
   saveHardState(hardState: HardState): void {
-    if (this.log === undefined || this.state === undefined)
-      throw new Error('raft: no promise before the log is restored');
-    this.update({ ...this.state, hardState });
+    if (this.log === undefined) throw new Error('raft: nothing is promised before the log is restored');
+    this.file.update({ hardState });
   }
 
   /** A snapshot that ends with this entry takes the place of the whole log. */
@@ -203,18 +186,7 @@ export class RaftStore {
 
   /** Entries [from, to) as far as they are there, at least one and up to about `maxBytes`; none when `from` is not there. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Entry[] {
-    const log = this.opened;
-    const entries: Entry[] = [];
-    const end = Math.min(to, log.lastIndex(GROUP) + 1);
-    if (from < log.firstIndex(GROUP) || from >= end) return entries;
-    let bytes = 0;
-    log.read(GROUP, from, end, ({ index, term, kind, bytes: payload, start, length }) => {
-      if (entries.length > 0 && bytes + length > maxBytes) return false;
-      bytes += length;
-      entries.push(new Entry(index, term, kind, payload.slice(start, start + length), 0, length));
-      return bytes < maxBytes;
-    });
-    return entries;
+    return readEntries(this.opened, from, to, maxBytes);
   }
 
   /** A durable snapshot covers the entries up to this one: segments with nothing else go. */
@@ -253,6 +225,21 @@ export class RaftStore {
     this.log?.close();
     this.log = undefined;
   }
+}
+
+/** Of a log with one group. */
+export function readEntries(log: Log, from: LogIndex, to: LogIndex, maxBytes: number): Entry[] {
+  const entries: Entry[] = [];
+  const end = Math.min(to, log.lastIndex(GROUP) + 1);
+  if (from < log.firstIndex(GROUP) || from >= end) return entries;
+  let bytes = 0;
+  log.read(GROUP, from, end, ({ index, term, kind, bytes: payload, start, length }) => {
+    if (entries.length > 0 && bytes + length > maxBytes) return false;
+    bytes += length;
+    entries.push(new Entry(index, term, kind, payload.slice(start, start + length), 0, length));
+    return bytes < maxBytes;
+  });
+  return entries;
 }
 
 interface ConfigEntry {

@@ -42,8 +42,57 @@ export function statePath(directory: string): string {
   return `${directory}/raft.state`;
 }
 
-/** What the directory's file says; undefined when there is none. */
-export function readState(disk: Disk, directory: string): StoreState | undefined {
+/** The state of one life of a replica. */
+export class StateFile {
+  /** Larger at each start of this directory; durable, unless no replica has used it. */
+  readonly incarnation: number;
+  private readonly disk: Disk;
+  private readonly directory: string;
+  private current: StoreState | undefined;
+
+  /** Begins a life. Throws the LogError that an operator should read. */
+  constructor(disk: Disk, directory: string) {
+    this.disk = disk;
+    this.directory = directory;
+    try {
+      disk.makeDirectory(directory);
+    } catch (error) {
+      throw fromDisk(error);
+    }
+    const found = read(disk, directory);
+    this.current = found;
+    this.incarnation = (found?.incarnation ?? 0) + 1;
+    if (found !== undefined) this.update({ incarnation: this.incarnation });
+  }
+
+  /** Undefined in a directory that no replica has used. */
+  get identity(): Identity | undefined {
+    return this.current?.identity;
+  }
+
+  get state(): StoreState {
+    if (this.current === undefined) throw new Error('raft: a replica begins before it does anything');
+    return this.current;
+  }
+
+  /** Another replica from now on, which has promised nothing. */
+  begin(identity: Identity, isInMemory: boolean): void {
+    const hardState = { term: 0, vote: 0 };
+    this.replace({ identity, incarnation: this.incarnation, hardState, logNumber: 0, isInMemory, isGivenUp: false });
+  }
+
+  /** Durable on return. After an error, but for a failed sync, nothing has changed, and the same call may be made again. */
+  update(changes: Partial<StoreState>): void {
+    this.replace({ ...this.state, ...changes });
+  }
+
+  private replace(state: StoreState): void {
+    write(this.disk, this.directory, state);
+    this.current = state;
+  }
+}
+
+function read(disk: Disk, directory: string): StoreState | undefined {
   const path = statePath(directory);
   try {
     // One byte more than there should be, to see that there is none.
@@ -60,8 +109,7 @@ export function readState(disk: Disk, directory: string): StoreState | undefined
   }
 }
 
-/** Durable on return. After an error, but for a failed sync, the same call may be made again. */
-export function writeState(disk: Disk, directory: string, state: StoreState): void {
+function write(disk: Disk, directory: string, state: StoreState): void {
   const path = statePath(directory);
   const draft = `${path}.tmp`;
   const bytes = encode(state);

@@ -27,7 +27,9 @@ function entries(from: number, to: number, term: number, text?: string): Entry[]
 }
 
 function texts(store: RaftStore, from: number, to: number, maxBytes = 1e9): string[] {
-  return store.read(from, to, maxBytes).map((e) => Buffer.from(e.bytes, e.start, e.length).toString());
+  return store
+    .read(from, to, maxBytes)
+    .map((e) => Buffer.from(e.bytes.subarray(e.start, e.start + e.length)).toString());
 }
 
 function disk(): SimDisk {
