@@ -134,6 +134,14 @@ export class Eviction {
     return true;
   }
 
+  /** Whether memory is below maxmemory. */
+  hasRoom(): boolean {
+    const limit = this.settings.f64[MAXMEMORY];
+    if (limit === 0) return true;
+    this.measure();
+    return this.usedBytes <= limit;
+  }
+
   private setPolicy(policy: number): void {
     this.policy = policy;
     this.isVolatile = MAXMEMORY_POLICIES[policy].startsWith('volatile');

@@ -51,6 +51,13 @@ export class Request {
     this.len = len;
   }
 
+  /** Drops the first `count` arguments: what they were in front of is a request of its own. */
+  shift(count: number): void {
+    this.argc -= count;
+    this.off.copyWithin(0, count, count + this.argc);
+    this.len.copyWithin(0, count, count + this.argc);
+  }
+
   /** Whether argument i is the word `upper` (ASCII, given in upper case), in any case. */
   is(i: number, upper: string): boolean {
     const length = upper.length;

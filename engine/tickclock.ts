@@ -47,6 +47,11 @@ export class TickClock {
     Atomics.store(this.i32, TURNS, this.depth);
   }
 
+  /** Main thread, during a turn that does not end: no later command is before `nowMs`. */
+  advance(nowMs: number): void {
+    this.f64[SETTLED] = nowMs;
+  }
+
   /** Whether no turn is under way: nobody wants the shards just now. */
   get isQuiet(): boolean {
     return Atomics.load(this.i32, TURNS) === 0;

@@ -12,6 +12,8 @@
  */
 import type { Call } from '../engine/call.ts';
 import type { CommandRow } from '../engine/command.ts';
+import { ERR } from '../engine/errors.ts';
+import type { Reply } from '../engine/reply.ts';
 import type { Session } from './session.ts';
 
 /** Why a session goes on without an element. */
@@ -111,6 +113,14 @@ export class Blocking {
   unblock(session: Session, withError: boolean): boolean {
     const waiter = this.of(session);
     return waiter !== undefined && this.finish(waiter, withError ? UNBLOCKED : TIMED_OUT);
+  }
+
+  /** Whether the wait is over without an element: then `reply` gets what the client reads. */
+  endOf(waiter: Waiter, reply: Reply): boolean {
+    if (waiter.end === WAITING) return false;
+    if (waiter.end === TIMED_OUT) reply.nilArray();
+    else reply.error(ERR.UNBLOCKED);
+    return true;
   }
 
   /** The session waits no more: it has its reply, or its connection ended. */

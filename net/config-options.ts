@@ -207,6 +207,53 @@ export const OPTIONS = {
     fixed: 'immutable',
     check: notAPath,
   }),
+  name: row(string('a name; empty makes it from host and port'), '', 'what the node is called in its group', {
+    fixed: 'immutable',
+  }),
+  'initial-cluster': row(
+    string("name=host:port,… with the peers' ports"),
+    '',
+    'the nodes that a group begins with, the same list for all of them; makes this node one of its replicas',
+    { fixed: 'immutable' },
+  ),
+  join: row(
+    string('host:port,… of clients or peers'),
+    '',
+    'nodes of a group that this node is to become a member of, as a learner first',
+    { fixed: 'immutable' },
+  ),
+  'peer-port': row(int(0, 65535), 0, 'the port for peers; 0 is port + 10000', { fixed: 'immutable' }),
+  'peer-bind': row(
+    string('an address'),
+    '',
+    'the address to listen on for peers; empty is that of the initial-cluster',
+    {
+      fixed: 'immutable',
+    },
+  ),
+  'peer-secret': row(string('a secret, the same on all nodes'), '', 'what peers prove to each other that they know', {
+    fixed: 'immutable',
+    sensitive: true,
+  }),
+  'peer-tls-cert': row(string('a file'), '', 'the certificate that this node shows its peers; turns TLS on', {
+    fixed: 'immutable',
+  }),
+  'peer-tls-key': row(string('a file'), '', 'its private key', { fixed: 'immutable' }),
+  'peer-tls-ca': row(string('a file'), '', 'whose signature the certificates of peers must have', {
+    fixed: 'immutable',
+  }),
+  'election-timeout': row(
+    int(100, 60_000),
+    300,
+    'milliseconds without a leader after which a replica seeks election, up to twice that; the same on all nodes',
+    { fixed: 'immutable' },
+  ),
+  'leader-lease': row(
+    bool(),
+    false,
+    "whether the leader reads without asking while its lease lasts; safe while no node's clock runs a quarter faster than its",
+    { fixed: 'immutable' },
+  ),
   'auto-aof-rewrite-percentage': row(
     int(0, INT_MAX),
     100,

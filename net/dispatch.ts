@@ -43,11 +43,12 @@ import type { Shards } from '../engine/shards.ts';
 import { isSwept } from '../engine/snapshot/epoch.ts';
 import type { Saver } from '../engine/snapshot/saver.ts';
 import { sweepStep } from '../engine/snapshot/sweep.ts';
-import { Blocking, isMove, TIMED_OUT, WAITING } from './blocking.ts';
+import { Blocking, isMove, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
 import { Fences, SERVER } from './fences.ts';
 import { Refusals } from './refusals.ts';
+import { PASS } from './replica/front.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
@@ -79,6 +80,21 @@ const REPLY_CREDIT_SHIFT = 11;
 const NO_SHARDS = new Uint8Array(0);
 /** The number of the main thread in lock words; workers follow. */
 export const MAIN_THREAD = 0;
+
+/** What a replica does with its clients' commands (net/replica/). */
+export interface Replication {
+  /** What becomes of the command in `call`, or PASS: then it runs here. */
+  execute(session: Session, row: CommandRow): Outcome | typeof PASS;
+  /** The clock of the state machine: what has expired by it is gone everywhere. */
+  readonly settledMs: number;
+  /** Whether the state is that of one entry of the log, with nothing under way. */
+  readonly isSettled: boolean;
+  /** At the end of a turn. */
+  endTurn(): void;
+  /** Workers have finished something. */
+  progressed(): void;
+  forget(session: Session): void;
+}
 
 export class Dispatcher implements Executor {
   readonly call: Call;
@@ -119,6 +135,8 @@ export class Dispatcher implements Executor {
   /** With what this thread saves keys for snapshots, once it takes part in them. */
   saver: Saver | undefined = undefined;
   readonly writes: Writes;
+  /** Set on a replica: where writes go instead of being run at once, and who says when reads may run. */
+  replication: Replication | undefined = undefined;
   /** Set by `defer` while the command runs. */
   private isDeferred = false;
 
@@ -187,6 +205,10 @@ export class Dispatcher implements Executor {
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
     if (this.writes.mustWait(row)) return this.stall(session);
     call.begin(row);
+    if (this.replication !== undefined) {
+      const outcome = this.replication.execute(session, row);
+      if (outcome !== PASS) return outcome;
+    }
     if (row.scope === SCOPE_NONE) {
       // What the server tells or is told (INFO, CONFIG SET) comes after what its connection has asked before.
       if (session.hasOutstanding && row.group === 'server') return this.stall(session);
@@ -230,7 +252,7 @@ export class Dispatcher implements Executor {
 
   /** A time that no command has been after, and no later one will be before. */
   get settledMs(): number {
-    return this.call.nowMs;
+    return this.replication === undefined ? this.call.nowMs : this.replication.settledMs;
   }
 
   /** The log that is kept, if any. */
@@ -319,10 +341,12 @@ export class Dispatcher implements Executor {
     this.runExclusive();
   }
 
-  private runExclusive(): void {
+  /** Also called by a replica that has settled. */
+  runExclusive(): void {
     if (this.exclusive.length === 0) return;
     this.needed.fill(1);
     if (!this.isUnqueued()) return this.fences.put(SERVER, this.needed);
+    if (this.replication !== undefined && !this.replication.isSettled) return;
     this.locks.takeMarked(this.needed);
     for (const act of this.exclusive.splice(0)) act();
     this.locks.releaseAll();
@@ -360,8 +384,7 @@ export class Dispatcher implements Executor {
       this.compactMarked();
     } else {
       this.unfence(session.id);
-      if (waiter?.end === TIMED_OUT) reply.nilArray();
-      else reply.error(ERR.UNBLOCKED);
+      if (waiter !== undefined) blocking.endOf(waiter, reply);
     }
     const nowMs = performance.now();
     const elapsedUs = (nowMs - startedMs) * 1000;
@@ -444,7 +467,8 @@ export class Dispatcher implements Executor {
   /** A little of what its worker has to do in a shard just borrowed: under full load that hardly gets the lock. */
   private keepHouse(shard: number): void {
     const arena = this.shards.arenas[shard];
-    if (arena.f64[COUNTER_NEXT_EXPIRY] <= this.call.nowMs) expireDue(arena, this.call.nowMs, EXPIRE_BUCKETS);
+    const { settledMs } = this;
+    if (arena.f64[COUNTER_NEXT_EXPIRY] <= settledMs) expireDue(arena, settledMs, EXPIRE_BUCKETS);
     const { saver } = this;
     if (saver !== undefined && !isSwept(arena) && !saver.isBehind) sweepStep(arena, saver, SWEEP_BUCKETS);
   }
@@ -510,7 +534,8 @@ export class Dispatcher implements Executor {
     if (reply.errors !== errors) this.stats.error(id, reply.lastError, false);
   }
 
-  private stall(session: Session): Outcome {
+  /** The session is offered again when something has moved. */
+  stall(session: Session): Outcome {
     this.stalled.add(session);
     return STALLED;
   }
@@ -523,6 +548,87 @@ export class Dispatcher implements Executor {
     this.locks.releaseAll();
     this.writes.log?.seal();
     this.workers.ring();
+    this.replication?.endTurn();
+  }
+
+  // ---------------------------------------------------------------- committed entries
+
+  /** Before entries of a group's log are applied; `endApplying` follows within the same turn of the event loop. */
+  beginApplying(nowMs: number): void {
+    this.call.session = undefined;
+    this.call.noTouch = false;
+    this.stats.beginBatch(nowMs);
+  }
+
+  /**
+   * Runs the write in `call`, with the clock that is set there; its reply is in `call.reply`, unless `call.blockMs` says that it
+   * waits. False when workers have something for its shards: it has to be tried again.
+   */
+  apply(row: CommandRow, id: number, isRetry: boolean): boolean {
+    const { call } = this;
+    call.begin(row);
+    call.retried = isRetry;
+    if (this.single[id] === 1) {
+      call.hashKey(row.firstKey);
+      const shard = call.arena.shard;
+      if (this.queued[shard] > 0) return false;
+      this.locks.take(shard);
+      this.run(row, id);
+      compactStep(this.shards.arenas[shard]);
+    } else {
+      markShards(call, row, this.needed);
+      if (!this.isUnqueued()) return false;
+      this.locks.takeMarked(this.needed);
+      this.run(row, id);
+      this.compactMarked();
+    }
+    if (call.dirty > 0 && this.blocking.count > 0) this.wakeWaiting(row);
+    return true;
+  }
+
+  private wakeWaiting(row: CommandRow): void {
+    if (row.scope === SCOPE_ALL) this.blocking.wakeAll();
+    else if (this.blocking.concerns(this.call, row)) this.blocking.wakeFound();
+  }
+
+  /** The replies that were delivered meanwhile go out. */
+  endApplying(): void {
+    this.stats.endBatch();
+    this.locks.releaseAll();
+    this.resumeStalled();
+    this.clients?.flush();
+  }
+
+  /** The state is about to be replaced, on a replica with nothing under way: clients that need it get this error. */
+  beginReplacing(text: string): void {
+    this.refusals.setLoading(text);
+  }
+
+  endReplacing(): void {
+    this.locks.releaseAll();
+    this.refusals.setLoading('');
+  }
+
+  /** No command gets an earlier time than the state has had. */
+  advanceClock(nowMs: number): void {
+    this.clients?.scheduler.advanceTo(nowMs);
+  }
+
+  flushClients(): void {
+    this.clients?.flush();
+  }
+
+  /** Locks the shards of the keys of the request in `call`, until the turn ends. */
+  lockKeys(row: CommandRow): void {
+    markShards(this.call, row, this.needed);
+    this.locks.takeMarked(this.needed);
+  }
+
+  /** Before a request that a peer forwarded is looked at: it gets the time of now. */
+  beginForwarded(): void {
+    const scheduler = this.clients?.scheduler;
+    if (scheduler !== undefined) this.call.setClock(scheduler.currentMs());
+    this.call.session = undefined;
   }
 
   /** Hands the replies that workers have sent to their sessions. */
@@ -559,6 +665,7 @@ export class Dispatcher implements Executor {
     }
     this.writes.log?.advance();
     clients.scheduler.releaseHeld();
+    this.replication?.progressed();
     this.runExclusive();
     this.resumeStalled();
     clients.flush();
@@ -582,6 +689,7 @@ export class Dispatcher implements Executor {
   forget(session: Session): void {
     this.stalled.delete(session);
     this.blocking.remove(session);
+    this.replication?.forget(session);
     // A command of its own that a worker has keeps its fence until it is done.
     if (!this.waitingForMany.has(session.id)) this.unfence(session.id);
   }

@@ -77,7 +77,7 @@ export class Node {
     this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
     this.dispatcher.serve(this.clients);
     this.server = new Server(this.clients);
-    this.persistence = new Persistence(config, this.dispatcher, this.workers, log, die);
+    this.persistence = new Persistence(config, this.dispatcher, this.workers, this.limits, log, die);
     this.metrics = new Metrics(this.shards, this.latency, () => ({
       commands: this.stats.totalCommands,
       inputBytes: this.clients.netInputBytes,

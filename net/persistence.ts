@@ -12,9 +12,11 @@ import { realDisk } from '../engine/log/realdisk.ts';
 import { BackgroundPool } from '../engine/snapshot/pool.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatch.ts';
+import type { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { LogWriter } from './logwriter.ts';
 import { type Loaded, type Loading, Recovery } from './recovery.ts';
+import { Group, isReplicated } from './replica/group.ts';
 import { LOADING_TEXT, Saving } from './saving.ts';
 import { Snapshotter } from './snapshotter.ts';
 import type { WorkerPool } from './workers.ts';
@@ -38,6 +40,8 @@ export class Persistence {
   /** What the disk says while the log cannot be written; '' when it can. */
   logTrouble = '';
   readonly saving: Saving;
+  /** Set on a replica: it keeps the log then. */
+  readonly group: Group | undefined;
   private readonly config: Config;
   private readonly dispatcher: Dispatcher;
   private readonly workers: WorkerPool;
@@ -50,7 +54,14 @@ export class Persistence {
   /** Changes of appendonly, one after the other: a log must have ended before the next one begins. */
   private switching: Promise<void> = Promise.resolve();
 
-  constructor(config: Config, dispatcher: Dispatcher, workers: WorkerPool, log: Logger, die: (text: string) => void) {
+  constructor(
+    config: Config,
+    dispatcher: Dispatcher,
+    workers: WorkerPool,
+    limits: ServerLimits,
+    log: Logger,
+    die: (text: string) => void,
+  ) {
     this.config = config;
     this.dispatcher = dispatcher;
     this.workers = workers;
@@ -58,6 +69,9 @@ export class Persistence {
     this.die = die;
     this.saving = new Saving(config, dispatcher, new Snapshotter(dispatcher, workers, this.pool), log);
     this.saving.onOutcome = () => this.updateRefusal();
+    if (isReplicated(config)) {
+      this.group = new Group({ config, dispatcher, workers, log, pool: this.pool, saving: this.saving, limits, die });
+    }
     this.followConfig();
   }
 
@@ -68,6 +82,7 @@ export class Persistence {
       return undefined;
     });
     config.onChange('appendonly', () => {
+      if (this.group !== undefined) return 'a replica keeps its log as it began';
       if (this.loading !== undefined) return 'the data set is being loaded';
       this.switching = this.switching.then(() => this.followAppendOnly());
       return undefined;
@@ -104,6 +119,7 @@ export class Persistence {
     const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () => dispatcher.lockAll());
     this.loading = recovery.loading;
     dispatcher.beginLoading(LOADING_TEXT);
+    if (this.group !== undefined) return this.openGroup(this.group, recovery);
     const replays = config.get('appendonly') || this.hasLog();
     this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'), replays);
     if (replays) {
@@ -114,13 +130,23 @@ export class Persistence {
       else await this.stopLog();
     }
     this.saving.index = this.loaded.index;
-    dispatcher.finishLoading(this.loaded.lastMs);
+    this.loadedAll();
+    this.saving.needsBase = this.writer !== undefined && (this.loaded.fromRdb || this.writer.opened.hasGap);
+    if (this.saving.needsBase) this.saving.begin('rewrite');
+  }
+
+  private loadedAll(): void {
+    this.dispatcher.finishLoading(this.loaded.lastMs);
     this.loading = undefined;
     this.saving.enable();
     this.cron = setInterval(() => this.saving.look(), CRON_MS);
     this.cron.unref();
-    this.saving.needsBase = this.writer !== undefined && (this.loaded.fromRdb || this.writer.opened.hasGap);
-    if (this.saving.needsBase) this.saving.begin('rewrite');
+  }
+
+  /** What is committed behind the newest snapshot the leader will say. */
+  private async openGroup(group: Group, recovery: Recovery): Promise<void> {
+    this.loaded = await group.open(recovery, this.directory, this.logDirectory);
+    this.loadedAll();
   }
 
   /** Before anything in the directory is touched. Where nothing can be written and nothing has to be, there is no lock. */
@@ -257,6 +283,7 @@ export class Persistence {
   async close(): Promise<void> {
     clearInterval(this.cron);
     await this.switching;
+    await this.group?.close();
     const { log } = this.dispatcher;
     log?.seal();
     await this.drain(log);

@@ -5,12 +5,15 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { WORD_DATABASES } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import type { CommandTable } from '../engine/command.ts';
+import { flushDatabase } from '../engine/keyspace.ts';
 import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
 import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
+import type { SnapshotHeader } from '../engine/snapshot/file.ts';
 import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
 import { type Choice, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
@@ -42,6 +45,8 @@ export interface Loaded {
   expiredKeys: number;
   /** Whether it came from an RDB file: then a log needs a snapshot of our own before it can be cut. */
   fromRdb: boolean;
+  /** The snapshot that it came from, if any. */
+  snapshot?: { path: string; header: SnapshotHeader };
 }
 
 export class Recovery {
@@ -76,6 +81,20 @@ export class Recovery {
     }
     if (rdbIndex !== undefined) return this.loadRdb(path, rdbIndex, !replays);
     return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
+  }
+
+  /** Empties all shards. */
+  clear(): void {
+    this.lockAll();
+    for (const arena of this.call.shards.arenas) {
+      for (let db = 0; db < arena.u32[WORD_DATABASES]; db++) flushDatabase(arena, db);
+    }
+  }
+
+  /** The newest whole snapshot of `directory` in place of what there is; undefined when there is none. */
+  async loadNewest(directory: string): Promise<Loaded | undefined> {
+    const choice = newestWhole(realDisk, directory, () => false);
+    return choice === undefined ? undefined : this.loadSnapshot(choice.entry.path, choice.entry.whole);
   }
 
   /** Threads of the pool load it, each its share of the shards. */
@@ -114,7 +133,8 @@ export class Recovery {
     }
     if (keys !== footer.keys) throw new Error(`the snapshot ${path} has ${footer.keys} keys, and ${keys} were loaded`);
     this.log.write('notice', `Snapshot ${path}: ${keys} keys loaded in ${seconds(startedAt)} s`);
-    return { index: header.groups[0].index, lastMs: header.timeMs, keys, expiredKeys: 0, fromRdb: false };
+    const { index } = header.groups[0];
+    return { index, lastMs: header.timeMs, keys, expiredKeys: 0, fromRdb: false, snapshot: { path, header } };
   }
 
   /** Shows how far the slowest of several threads is. */

@@ -35,7 +35,18 @@ export class SnapshotRecord {
 
 export type SnapshotKind = 'save' | 'rewrite';
 
+/** A replica's part in snapshots (net/replica/group.ts). */
+export interface GroupSnapshots {
+  /** Bytes that the log has grown by since it was last cut. */
+  readonly logBytes: number;
+  cover(): Covered;
+  /** A native snapshot is durable. */
+  published(path: string, covered: Covered): void;
+}
+
 export class Saving {
+  /** Set on a replica. */
+  group: GroupSnapshots | undefined = undefined;
   /** Called when a snapshot has succeeded or failed. */
   onOutcome: () => void = () => {};
   /** When the data set was last saved whole, or the node started; ms since 1970. */
@@ -153,6 +164,7 @@ export class Saving {
     let dirty = 0;
     const cover = (): Covered => {
       dirty = this.dirty;
+      if (this.group !== undefined) return this.group.cover();
       const timeMs = dispatcher.settledMs;
       // While a log is about to begin: the index that was left free for this.
       if (dispatcher.log === undefined)
@@ -197,6 +209,7 @@ export class Saving {
     this.lastSaveMs = Date.now();
     if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
     retain(realDisk, this.directory, KEPT_SNAPSHOTS);
+    this.group?.published(done.summary.path, done);
     if (this.dispatcher.log === undefined || this.writer === undefined) return;
     if (done.index >= this.writer.opened.lastIndex) this.needsBase = false;
     this.writer.drop(done.index);
@@ -215,6 +228,10 @@ export class Saving {
       if (changes < point.changes || changes === 0 || sinceMs <= point.seconds * 1000) continue;
       this.log.write('notice', `${point.changes} changes in ${point.seconds} seconds. Saving...`);
       this.begin('save');
+      return;
+    }
+    if (this.group !== undefined && this.group.logBytes >= config.get('auto-aof-rewrite-min-size')) {
+      if (this.rewrites.ok || Date.now() - this.triedMs >= RETRY_MS) this.begin('rewrite');
       return;
     }
     if (this.writer !== undefined && this.rewriteIsDue(this.writer.numbers[NUMBER_BYTES])) this.begin('rewrite');

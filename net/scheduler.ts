@@ -83,6 +83,12 @@ export class Scheduler {
     return this.exhausted;
   }
 
+  /** The time of now, for commands that come from elsewhere than a session. */
+  currentMs(): number {
+    this.readClock();
+    return this.nowMs;
+  }
+
   private readClock(): void {
     const nowMs = Date.now();
     if (nowMs > this.nowMs) this.nowMs = nowMs;

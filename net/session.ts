@@ -99,6 +99,17 @@ export class Session {
   nextSeq = 0;
   /** When its unsent output first exceeded the soft limit; 0 = it does not. */
   softLimitSinceMs = 0;
+  /** On a replica (net/replica/reads.ts): how its reads are served, and how old what they see may be at `bounded`. */
+  consistency = 0;
+  maxAgeMs = 0;
+  /** The last entry of the group's log that it has written, or was given a fence for. */
+  fence = 0;
+  /** Bytes it has received, and up to which of them its reads may be served. */
+  received = 0;
+  permitted = 0;
+  /** Where the request that runs ends, and where the bytes end that it came with: as offsets in one buffer. */
+  private requestAt = 0;
+  private batchEnd = 0;
   /** Whether it waits in a blocking command; set and cleared by `Blocking`. */
   blocked = false;
   /** Bytes of the batch that runs now, or ran last. */
@@ -152,6 +163,7 @@ export class Session {
   receive(buf: Uint8Array, length: number): void {
     this.clients.netInputBytes += length;
     this.clients.reads++;
+    this.received += length;
     if ((this.state & (CLOSING | DEAD)) !== 0) return;
     if (this.inputStart === this.inputEnd && (this.state & STOPPED) === 0 && this.scheduler.admits()) {
       const at = this.run(buf, 0, length);
@@ -289,6 +301,7 @@ export class Session {
     reply.protocol = this.protocol;
     this.lastActiveMs = nowMs;
     this.batchBytes = end - start;
+    this.batchEnd = end;
     this.replyStart = reply.length;
     this.running = true;
     executor.beginBatch();
@@ -301,6 +314,7 @@ export class Session {
       }
       if (call.argc !== 0) {
         const mark = reply.length;
+        this.requestAt = next;
         const outcome = executor.execute(this);
         if (outcome === STALLED) {
           this.state |= STALLING;
@@ -376,6 +390,11 @@ export class Session {
     this.replyMode = mode;
     if (mode === REPLY_ON) this.state &= ~MUTED;
     else this.state |= MUTED;
+  }
+
+  /** On a replica: something it wrote is in the state, with this entry of the log. */
+  settled(index: number): void {
+    if (index > this.fence) this.fence = index;
   }
 
   // ---------------------------------------------------------------- output
@@ -522,6 +541,11 @@ export class Session {
   /** No more requests; the connection closes when those that ran are answered. */
   closeAfterReply(): void {
     this.state |= CLOSING;
+  }
+
+  /** How many of the bytes it has received end with the request that runs. */
+  get requestEnd(): number {
+    return this.received - (this.batchEnd - this.requestAt);
   }
 
   /** Whether another thread still owes a reply to a request of this session. */

@@ -22,6 +22,9 @@ const LOOK_MS = 10;
 export interface Covered {
   index: number;
   timeMs: number;
+  /** On a replica: the term of that entry, and what the group's state has beside the keys. */
+  term?: number;
+  config?: Uint8Array;
 }
 
 export interface SnapshotDone extends Covered {
@@ -148,12 +151,14 @@ export class Snapshotter {
   }
 }
 
+const NO_CONFIG = new Uint8Array(0);
+
 export function header(covered: Covered, id: string) {
   return {
     id,
     timeMs: covered.timeMs,
-    groups: [{ group: 0, index: covered.index, term: 0 }],
+    groups: [{ group: 0, index: covered.index, term: covered.term ?? 0 }],
     creator: `Millrace ${VERSION}`,
-    config: new Uint8Array(0),
+    config: covered.config ?? NO_CONFIG,
   };
 }

@@ -9,12 +9,17 @@ import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
 import { Effect } from '../engine/effect.ts';
 import type { Eviction } from '../engine/eviction.ts';
-import { execute } from '../engine/execute.ts';
+import { type Evictor, execute } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 
+/** On a replica the leader has made room before, and every replica must do the same. */
+const NO_EVICTION: Evictor = { makeRoom: () => true };
+
 export class Writes {
+  /** Whether what runs here are entries of a group's log. */
+  isReplica = false;
   /** Where accepted writes go; undefined while none is kept. */
   private kept: LogFront | undefined = undefined;
   private readonly effect = new Effect();
@@ -49,6 +54,10 @@ export class Writes {
   /** Runs a command here, with its shards' locks held. */
   perform(row: CommandRow): void {
     const { call, log } = this;
+    if (this.isReplica) {
+      execute(call, row, NO_EVICTION);
+      return;
+    }
     if (log === undefined || (row.flags & WRITE) === 0) {
       execute(call, row, this.evictor);
       return;
@@ -73,6 +82,11 @@ export class Writes {
   /** A command has gone to a worker, to run with this seed. */
   handedOver(row: CommandRow, seed: number): void {
     if (this.log !== undefined && (row.flags & WRITE) !== 0) this.log.append(this.call, this.call, seed);
+  }
+
+  /** On a replica, where nothing is evicted while a write is applied: whether one that needs memory may be accepted. */
+  mayGrow(): boolean {
+    return this.evictor.hasRoom();
   }
 
   private evicting(a: Arena, record: Offset): void {

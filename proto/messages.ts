@@ -25,6 +25,8 @@ export const FORWARD_DONE = 0;
 export const FORWARD_NOT_LEADER = 1;
 /** Some of it may have been done, or may be later. */
 export const FORWARD_UNKNOWN = 2;
+/** A blocking command that has found nothing; the reply is how long it waits, in milliseconds. */
+export const FORWARD_BLOCKED = 3;
 
 /** JoinReply.status: it is a member. */
 export const JOIN_DONE = 0;
@@ -153,6 +155,7 @@ export interface SnapshotChunk extends GroupMessage {
   readonly configurationIndex: number;
   readonly configuration: Uint8Array;
   readonly data: Uint8Array;
+  readonly round: number;
 }
 
 export interface SnapshotReply extends GroupMessage {
@@ -161,6 +164,7 @@ export interface SnapshotReply extends GroupMessage {
   readonly status: number;
   readonly offset: number;
   readonly window: number;
+  readonly round: number;
 }
 
 export interface TimeoutNow extends GroupMessage {

@@ -36,9 +36,9 @@ export const FRAME_LIMIT = 64 * 1024 * 1024;
 export const HANDSHAKE_FRAME_LIMIT = 16 * 1024;
 
 export class FrameWriter {
-  private readonly encoder = new Encoder();
+  private encoder = new Encoder();
 
-  /** A whole frame; its bytes are overwritten by the next call. */
+  /** A whole frame; its bytes are overwritten by the next call, unless they are given away. */
   write(message: PeerMessage): Uint8Array {
     const { encoder } = this;
     encoder.encode(message, FRAME_HEADER_BYTES);
@@ -48,6 +48,11 @@ export class FrameWriter {
     writeU32(bytes, at, length);
     writeU32(bytes, at + 4, crc32c(bytes, start, length, length));
     return bytes.subarray(at, start + length);
+  }
+
+  /** The memory of the last frame is somebody else's from now on. */
+  giveAway(): void {
+    this.encoder = new Encoder();
   }
 }
 

@@ -1,0 +1,264 @@
+/**
+ * Writes of clients of a node that does not lead: their bytes go to the leader, the replies come back. Main thread.
+ *
+ * What may have reached the leader's log is never sent again: when the connection is lost, or the answer does not come in
+ * time, the client reads `UNKNOWN`. Only a leader that says that it is none (and so has done nothing) makes this node ask
+ * the next one. Consecutive writes of one session in a turn travel as one message.
+ *
+ * The leader stages forwarded writes like its own, in the order in which they came from each peer.
+ */
+import type { CommandRow } from '../../engine/command.ts';
+import type { LogIndex, ReplicaId } from '../../engine/raft/entry.ts';
+import type { Request } from '../../engine/request.ts';
+import {
+  FORWARD,
+  FORWARD_BLOCKED,
+  FORWARD_DONE,
+  FORWARD_NOT_LEADER,
+  FORWARD_REPLY,
+  FORWARD_UNKNOWN,
+  type Forward,
+  type ForwardReply,
+  type PeerMessage,
+} from '../../proto/messages.ts';
+import type { Session } from '../session.ts';
+import type { ReplyTarget } from './proposals.ts';
+
+/** After so long without an answer a client is told that nobody knows. */
+export const ANSWER_MS = 5000;
+const FIRST_BYTES = 4096;
+const NOTHING = new Uint8Array(0);
+export const UNKNOWN_TEXT =
+  'UNKNOWN The leader was lost before it answered. The write may have been done, or may be done yet';
+export const NO_LEADER_TEXT = 'CLUSTERDOWN The group has no leader at the moment; nothing was done';
+
+/** Writes of one session, or of one blocking attempt, on their way. */
+interface Sent {
+  readonly id: number;
+  readonly target: ReplyTarget;
+  readonly session: Session | undefined;
+  readonly database: number;
+  readonly resp: number;
+  readonly seqs: number[];
+  bytes: Uint8Array;
+  length: number;
+  to: ReplicaId;
+  sinceMs: number;
+}
+
+export interface ForwardHooks {
+  leader(): ReplicaId;
+  send(to: ReplicaId, message: PeerMessage): boolean;
+  group: number;
+  /** A blocking command, `request` in `database`, has found nothing in the state of `index`, and waits so long. */
+  blocked(target: ReplyTarget, database: number, request: Uint8Array, waitMs: number, index: LogIndex): void;
+}
+
+/** What a follower has with the leader. */
+export class Forwards {
+  private readonly hooks: ForwardHooks;
+  private nextId = 1;
+  private readonly sent = new Map<number, Sent>();
+  /** The ones of this turn, and those that look for the next leader. */
+  private outgoing: Sent[] = [];
+
+  constructor(hooks: ForwardHooks) {
+    this.hooks = hooks;
+  }
+
+  get isEmpty(): boolean {
+    return this.sent.size === 0 && this.outgoing.length === 0;
+  }
+
+  /** Takes the request; its reply goes to `target` as number `seq`. */
+  add(
+    request: Request,
+    database: number,
+    resp: number,
+    target: ReplyTarget,
+    session: Session | undefined,
+    seq: number,
+  ): void {
+    const last = this.outgoing[this.outgoing.length - 1];
+    let sent = last;
+    if (
+      last === undefined ||
+      last.to !== 0 ||
+      last.target !== target ||
+      last.database !== database ||
+      last.resp !== resp
+    ) {
+      sent = {
+        id: this.nextId++,
+        target,
+        session,
+        database,
+        resp,
+        seqs: [],
+        bytes: new Uint8Array(FIRST_BYTES),
+        length: 0,
+        to: 0,
+        sinceMs: performance.now(),
+      };
+      this.outgoing.push(sent);
+    }
+    sent.seqs.push(seq);
+    writeRequest(sent, request);
+  }
+
+  /** At the end of a turn: sends what was added, if there is somebody to send it to. */
+  flush(): void {
+    if (this.outgoing.length === 0) return;
+    const leader = this.hooks.leader();
+    if (leader === 0) return;
+    const kept: Sent[] = [];
+    for (const sent of this.outgoing) {
+      const request = sent.bytes.subarray(0, sent.length);
+      const { id, database, resp } = sent;
+      if (this.hooks.send(leader, { type: FORWARD, group: this.hooks.group, id, database, resp, request })) {
+        sent.to = leader;
+        this.sent.set(id, sent);
+      } else {
+        kept.push(sent);
+      }
+    }
+    this.outgoing = kept;
+  }
+
+  answered(m: ForwardReply): void {
+    const sent = this.sent.get(m.id);
+    if (sent === undefined) return;
+    this.sent.delete(m.id);
+    if (m.status === FORWARD_NOT_LEADER) {
+      sent.to = -1;
+      this.outgoing.push(sent);
+      return;
+    }
+    if (m.status === FORWARD_UNKNOWN) {
+      this.fail(sent, UNKNOWN_TEXT);
+      return;
+    }
+    if (sent.session !== undefined && m.index > sent.session.fence) sent.session.fence = m.index;
+    if (m.status === FORWARD_BLOCKED) {
+      const waitMs = Number(Buffer.from(m.reply).toString());
+      this.hooks.blocked(sent.target, sent.database, sent.bytes.subarray(0, sent.length), waitMs, m.index);
+      return;
+    }
+    sent.target.deliver(sent.seqs[0], m.reply, 0, m.reply.length);
+    for (let i = 1; i < sent.seqs.length; i++) sent.target.deliver(sent.seqs[i], NOTHING, 0, 0);
+  }
+
+  /** The connection to a peer is gone: what it had may have been done. */
+  lost(replica: ReplicaId): void {
+    for (const [id, sent] of this.sent) {
+      if (sent.to !== replica) continue;
+      this.sent.delete(id);
+      this.fail(sent, UNKNOWN_TEXT);
+    }
+  }
+
+  /** Lets go of what takes too long. */
+  expire(nowMs: number): void {
+    for (const [id, sent] of this.sent) {
+      if (nowMs - sent.sinceMs < ANSWER_MS) break;
+      this.sent.delete(id);
+      this.fail(sent, UNKNOWN_TEXT);
+    }
+    while (this.outgoing.length > 0 && nowMs - this.outgoing[0].sinceMs >= ANSWER_MS) {
+      this.fail(this.outgoing.shift() as Sent, NO_LEADER_TEXT);
+    }
+  }
+
+  private fail(sent: Sent, text: string): void {
+    const bytes = errorBytes(text);
+    for (const seq of sent.seqs) sent.target.deliver(seq, bytes, 0, bytes.length);
+  }
+}
+
+export function errorBytes(text: string): Uint8Array {
+  return Buffer.from(`-${text}\r\n`, 'latin1');
+}
+
+/** Appends the request as clients send them: `*2\r\n$3\r\nGET\r\n…`. */
+function writeRequest(sent: Sent, request: Request): void {
+  const { argc, buf, off, len } = request;
+  let need = 16;
+  for (let i = 0; i < argc; i++) need += 16 + len[i];
+  if (sent.length + need > sent.bytes.length) {
+    const grown = new Uint8Array(Math.max(sent.bytes.length * 2, sent.length + need));
+    grown.set(sent.bytes.subarray(0, sent.length));
+    sent.bytes = grown;
+  }
+  const out = Buffer.from(sent.bytes.buffer, sent.bytes.byteOffset, sent.bytes.length);
+  let at = sent.length;
+  at += out.write(`*${argc}\r\n`, at, 'latin1');
+  for (let i = 0; i < argc; i++) {
+    at += out.write(`$${len[i]}\r\n`, at, 'latin1');
+    out.set(buf.subarray(off[i], off[i] + len[i]), at);
+    at += len[i];
+    out[at++] = 13;
+    out[at++] = 10;
+  }
+  sent.length = at;
+}
+
+/** The leader's side of one Forward: gathers the replies, in order, and sends them when all are there. */
+export class Forwarded implements ReplyTarget {
+  readonly from: ReplicaId;
+  readonly request: Forward;
+  /** How far its requests are staged. */
+  at = 0;
+  private isClosed = false;
+  index = 0;
+  private readonly parts: Uint8Array[] = [];
+  private missing = 0;
+  private readonly send: (to: ReplicaId, message: PeerMessage) => boolean;
+
+  constructor(from: ReplicaId, request: Forward, send: (to: ReplicaId, message: PeerMessage) => boolean) {
+    this.from = from;
+    this.request = request;
+    this.send = send;
+  }
+
+  get staged(): number {
+    return this.parts.length;
+  }
+
+  /** The number of its next command, which is staged now. */
+  next(): number {
+    this.missing++;
+    return this.parts.push(NOTHING) - 1;
+  }
+
+  deliver(seq: number, from: Uint8Array, start: number, length: number): void {
+    this.parts[seq] = from.slice(start, start + length);
+    this.missing--;
+    this.sendWhenDone();
+  }
+
+  /** All its commands are staged. */
+  close(): void {
+    this.isClosed = true;
+    this.sendWhenDone();
+  }
+
+  private sendWhenDone(): void {
+    if (!this.isClosed || this.missing > 0) return;
+    const reply = this.parts.length === 1 ? this.parts[0] : Buffer.concat(this.parts);
+    this.answer(FORWARD_DONE, reply);
+  }
+
+  /** A blocking command travels alone. */
+  block(_row: CommandRow, waitMs: number): void {
+    this.answer(FORWARD_BLOCKED, Buffer.from(String(waitMs)));
+  }
+
+  refuse(leader: ReplicaId): void {
+    this.answer(FORWARD_NOT_LEADER, NOTHING, leader);
+  }
+
+  private answer(status: number, reply: Uint8Array, leader = 0): void {
+    const { group, id } = this.request;
+    this.send(this.from, { type: FORWARD_REPLY, group, id, status, leader, term: 0, index: this.index, reply });
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * A replicated node's commands, before the dispatcher runs any: writes go into the group's log instead, here or at the leader,
+ * reads wait until they may be served. Main thread; called for each command.
+ */
+import type { Call } from '../../engine/call.ts';
+import { arityFits, BLOCKING, type CommandRow, DENYOOM, SCOPE_NONE, WRITE } from '../../engine/command.ts';
+import { ERR, wrongArity } from '../../engine/errors.ts';
+import type { RaftCore } from '../../engine/raft/core.ts';
+import type { Dispatcher } from '../dispatch.ts';
+import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
+import type { Parser } from '../parser.ts';
+import type { Session } from '../session.ts';
+import { type Forwarded, type Forwards, NO_LEADER_TEXT } from './forwards.ts';
+import { Planner } from './planner.ts';
+import type { Proposals, ReplyTarget } from './proposals.ts';
+import type { Reads } from './reads.ts';
+
+/** The command is not the front's: the dispatcher runs it. */
+export const PASS = -1;
+/** Without a leader for so long, clients get an error instead of waiting on. */
+const PATIENCE_MS = 3000;
+
+export interface Front {
+  execute(session: Session, row: CommandRow): Outcome | typeof PASS;
+}
+
+export class ReplicaFront implements Front {
+  private readonly dispatcher: Dispatcher;
+  private readonly call: Call;
+  private readonly core: RaftCore;
+  private readonly proposals: Proposals;
+  private readonly forwards: Forwards;
+  private readonly reads: Reads;
+  private readonly planner: Planner;
+  private readonly isIdle: () => boolean;
+  /** Sessions that wait for a leader, or for room. */
+  private readonly waiting = new Set<Session>();
+  /** Forwarded requests that wait for the same, in order. */
+  private readonly inbox: Forwarded[] = [];
+  private readonly parser: Parser;
+  /** Who waits until nothing is under way, to plan a command; nobody stages anything meanwhile. */
+  private planning: object | undefined = undefined;
+  /** When there was a leader last; performance.now(). */
+  ledMs = performance.now();
+  /** Results of blocking commands that their sessions are to pick up. */
+  private readonly attempts = new Map<Session, Attempt>();
+
+  constructor(
+    dispatcher: Dispatcher,
+    core: RaftCore,
+    proposals: Proposals,
+    forwards: Forwards,
+    reads: Reads,
+    parser: Parser,
+    isIdle: () => boolean,
+  ) {
+    this.dispatcher = dispatcher;
+    this.call = dispatcher.call;
+    this.core = core;
+    this.proposals = proposals;
+    this.forwards = forwards;
+    this.reads = reads;
+    this.parser = parser;
+    this.isIdle = isIdle;
+    this.planner = new Planner(dispatcher.call, dispatcher.table);
+  }
+
+  /** Whether clients should be told that there is no leader. */
+  get isLeaderless(): boolean {
+    return this.core.state.leader === 0 && performance.now() - this.ledMs > PATIENCE_MS;
+  }
+
+  execute(session: Session, row: CommandRow): Outcome | typeof PASS {
+    if ((row.flags & WRITE) !== 0) return this.write(session, row);
+    if (row.scope === SCOPE_NONE) return PASS;
+    // A connection sees what it wrote before.
+    if (session.hasOutstanding) return this.dispatcher.stall(session);
+    if (this.reads.permits(session, session.consistency, session.maxAgeMs)) return PASS;
+    if (!this.isLeaderless) return STALLED;
+    this.reads.forget(session);
+    return this.reject(NO_LEADER_TEXT);
+  }
+
+  private reject(text: string): Outcome {
+    this.call.reply.error(text);
+    return DONE;
+  }
+
+  private wait(session: Session): Outcome {
+    this.waiting.add(session);
+    return STALLED;
+  }
+
+  private write(session: Session, row: CommandRow): Outcome {
+    if ((row.flags & BLOCKING) !== 0) return this.blocking(session);
+    if (session.windowFull) return this.dispatcher.stall(session);
+    const { leader } = this.core.state;
+    if (this.core.isLeader) {
+      const outcome = this.stage(session, row, session, session.nextSeq, session.protocol);
+      return outcome === STALLED ? this.wait(session) : outcome;
+    }
+    if (leader !== 0) {
+      this.forwards.add(this.call, this.call.db, session.protocol, session, session, session.nextSeq);
+      return QUEUED;
+    }
+    return this.isLeaderless ? this.reject(NO_LEADER_TEXT) : this.wait(session);
+  }
+
+  /** Stages the request in `call`, as the leader: QUEUED, STALLED when it has to be tried again, DONE with an error in `call.reply`. */
+  private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number): Outcome {
+    const { call, proposals } = this;
+    if (this.planning !== undefined && this.planning !== owner) return STALLED;
+    if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
+    if ((row.flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
+    if (row.name !== 'spop') {
+      this.planning = undefined;
+      proposals.stage(call, call, 0, target, seq, protocol);
+      return QUEUED;
+    }
+    // What it takes depends on how tables came about here, so it is chosen now, from the state that it will be taken from.
+    this.planning = owner;
+    if (!this.isIdle()) return STALLED;
+    this.planning = undefined;
+    this.resume();
+    this.dispatcher.lockKeys(row);
+    const plan = this.planner.planPop(protocol);
+    if (plan === undefined) {
+      row.run(call);
+      return DONE;
+    }
+    proposals.stage(plan.request, call, 0, plan.answer(target), seq, protocol);
+    return QUEUED;
+  }
+
+  // ---------------------------------------------------------------- blocking commands
+
+  /** A blocking command is an entry like others; when it finds nothing its session waits, and it is proposed again. */
+  private blocking(session: Session): Outcome {
+    const { call, dispatcher } = this;
+    if (session.hasOutstanding) return dispatcher.stall(session);
+    const waiter = dispatcher.blocking.of(session);
+    const attempt = this.attempts.get(session);
+    if (attempt !== undefined) {
+      if (attempt.reply === undefined) return STALLED;
+      this.attempts.delete(session);
+      call.reply.raw(attempt.reply, 0, attempt.reply.length);
+      dispatcher.blocking.remove(session);
+      return DONE;
+    }
+    if (waiter !== undefined && dispatcher.blocking.endOf(waiter, call.reply)) {
+      dispatcher.blocking.remove(session);
+      return DONE;
+    }
+    const next = new Attempt(this, session, waiter !== undefined);
+    const { leader } = this.core.state;
+    if (this.core.isLeader) {
+      if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
+        return this.wait(session);
+      // A seed tells those that try again: they pass over keys of a wrong type.
+      this.proposals.stage(call, call, next.isRetry ? 1 : 0, next, 0, session.protocol);
+    } else if (leader !== 0) {
+      this.forwards.add(call, call.db, session.protocol, next, session, 0);
+    } else {
+      return this.isLeaderless ? this.reject(NO_LEADER_TEXT) : this.wait(session);
+    }
+    this.attempts.set(session, next);
+    return STALLED;
+  }
+
+  /** The same of one that was forwarded. `isLate`: more is applied here than what it has seen. */
+  blockForwarded(attempt: Attempt, database: number, request: Uint8Array, waitMs: number, isLate: boolean): void {
+    const { call, parser, dispatcher } = this;
+    parser.parse(call, request, 0, request.length);
+    const row = dispatcher.table.resolve(call);
+    if (row === undefined) throw new Error('replica: a forwarded command is not known here');
+    call.db = database;
+    call.setClock(Date.now());
+    call.begin(row);
+    this.block(attempt, row, waitMs);
+    if (isLate) dispatcher.blocking.of(attempt.session)?.wake();
+  }
+
+  /** An attempt has found nothing: its request, in `call`, is what its session waits with. */
+  block(attempt: Attempt, row: CommandRow, waitMs: number): void {
+    const { session } = attempt;
+    this.call.blockMs = waitMs;
+    this.attempts.delete(session);
+    const { blocking } = this.dispatcher;
+    const waiter = blocking.of(session);
+    if (waiter === undefined) blocking.add(session, this.call, row);
+    else if (waiter.end === 0) blocking.sleep(waiter);
+    else session.resume();
+  }
+
+  // ---------------------------------------------------------------- forwarded writes
+
+  /** A peer's clients want these done. */
+  forwarded(forwarded: Forwarded): void {
+    if (this.inbox.length > 0) {
+      this.inbox.push(forwarded);
+      return;
+    }
+    if (!this.stageForwarded(forwarded)) this.inbox.push(forwarded);
+  }
+
+  /** False when it has to wait: then nothing of it was staged that is not there already. */
+  private stageForwarded(forwarded: Forwarded): boolean {
+    if (!this.core.isLeader) {
+      if (forwarded.staged === 0) forwarded.refuse(this.core.state.leader);
+      return true;
+    }
+    const { call, parser, dispatcher } = this;
+    const { request, database, resp } = forwarded.request;
+    const { reply } = call;
+    while (forwarded.at < request.length) {
+      const next = parser.parse(call, request, forwarded.at, request.length);
+      if (next < 0) break;
+      call.db = database;
+      dispatcher.beginForwarded();
+      const mark = reply.length;
+      reply.protocol = resp;
+      const isOwn = call.buf[call.off[0]] === 0;
+      const row = isOwn ? undefined : dispatcher.table.resolve(call);
+      if (isOwn) {
+        this.proposals.stage(call, call, 0, forwarded, forwarded.next(), resp);
+      } else if (row === undefined || !arityFits(row, call.argc) || (row.flags & WRITE) === 0) {
+        reply.error(row === undefined ? ERR.SYNTAX : wrongArity(row.name));
+        forwarded.deliver(forwarded.next(), reply.u8, mark, reply.length - mark);
+        reply.rewind(mark);
+      } else {
+        call.begin(row);
+        const outcome = this.stage(forwarded, row, forwarded, forwarded.staged, resp);
+        if (outcome === STALLED) return false;
+        const seq = forwarded.next();
+        if (outcome === DONE) {
+          forwarded.deliver(seq, reply.u8, mark, reply.length - mark);
+          reply.rewind(mark);
+        }
+      }
+      forwarded.at = next;
+    }
+    forwarded.close();
+    return true;
+  }
+
+  // ---------------------------------------------------------------- going on
+
+  /** Something has changed that sessions may wait for: a leader, room, a plan's turn. */
+  resume(): void {
+    for (const session of this.waiting) session.resume();
+    this.waiting.clear();
+    while (this.inbox.length > 0 && this.stageForwarded(this.inbox[0])) this.inbox.shift();
+  }
+
+  get isWaiting(): boolean {
+    return this.waiting.size > 0 || this.inbox.length > 0;
+  }
+
+  forget(session: Session): void {
+    this.waiting.delete(session);
+    this.reads.forget(session);
+    this.attempts.delete(session);
+    if (this.planning === session) this.planning = undefined;
+  }
+}
+
+/** A blocking command of a session of this node on its way. */
+export class Attempt implements ReplyTarget {
+  readonly session: Session;
+  readonly isRetry: boolean;
+  reply: Uint8Array | undefined = undefined;
+  private readonly front: ReplicaFront;
+
+  constructor(front: ReplicaFront, session: Session, isRetry: boolean) {
+    this.front = front;
+    this.session = session;
+    this.isRetry = isRetry;
+  }
+
+  block(row: CommandRow, waitMs: number): void {
+    this.front.block(this, row, waitMs);
+  }
+
+  deliver(_seq: number, from: Uint8Array, start: number, length: number): void {
+    this.reply = from.slice(start, start + length);
+    this.session.resume();
+  }
+}

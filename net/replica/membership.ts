@@ -1,0 +1,98 @@
+/**
+ * Who belongs to the group, changed by its leader: a node is added as a learner, becomes a voter when it has caught up (in
+ * place of the replica that the same node was before, if there is one), and is removed. Main thread.
+ */
+import type { ReplicaId } from '../../engine/raft/entry.ts';
+import { isMember, type Member } from '../../engine/raft/roster.ts';
+import type { Join } from '../../proto/messages.ts';
+import type { Logger } from '../log.ts';
+import { parseAddress } from './addresses.ts';
+import type { Replica } from './replica.ts';
+import { FORGET, type GroupState, memberWords } from './state.ts';
+
+/** How often it is looked whether a learner has caught up, or a removed replica can be forgotten. */
+const LOOK_MS = 100;
+/** A learner that lacks no more entries than this is made a voter. */
+const CLOSE_ENTRIES = 64;
+
+export class Membership {
+  private readonly replica: Replica;
+  private readonly state: GroupState;
+  private readonly log: Logger;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(replica: Replica, state: GroupState, log: Logger) {
+    this.replica = replica;
+    this.state = state;
+    this.log = log;
+    this.timer = setInterval(() => this.look(), LOOK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  /** Makes the node a learner, under an id that was never used. Asked again by the same node it gives the same id, until that takes part. */
+  async add(request: Pick<Join, 'nodeId' | 'nodeName' | 'peerAddress' | 'clientAddress'>): Promise<ReplicaId> {
+    const { core } = this.replica.isLeader ? this.replica : fail('this node does not lead');
+    const { config } = core.state;
+    const peer = parseAddress(request.peerAddress);
+    const client = parseAddress(request.clientAddress);
+    const waiting = this.state.roster
+      .all()
+      .find((m) => m.nodeId === request.nodeId && config.learners.includes(m.replica));
+    if (waiting !== undefined && (core.state.peers.find(waiting.replica)?.match ?? 0) === 0) return waiting.replica;
+    const id = Math.max(config.lastId, ...this.state.roster.all().map(({ replica }) => replica)) + 1;
+    const member: Member = {
+      replica: id,
+      nodeId: request.nodeId,
+      name: request.nodeName,
+      host: peer.host,
+      peerPort: peer.port,
+      clientPort: client.port,
+    };
+    if (!isMember(member)) fail('its name or address is too long');
+    await this.replica.proposeOwn(memberWords(member));
+    const learners = config.learners.filter((learner) => this.state.roster.get(learner)?.nodeId !== request.nodeId);
+    const refusal = this.replica.changeMembers(config.voters, [...learners, id]);
+    if (refusal !== '') fail(refusal);
+    this.log.write('notice', `${member.name} joins as learner ${id}`);
+    return id;
+  }
+
+  /** Why not, or ''. */
+  remove(id: ReplicaId): string {
+    const { config } = this.replica.core.state;
+    if (!config.members.includes(id)) return `there is no replica ${id}`;
+    const without = (ids: readonly ReplicaId[]): ReplicaId[] => ids.filter((member) => member !== id);
+    return this.replica.changeMembers(without(config.voters), without(config.learners));
+  }
+
+  private look(): void {
+    const { replica, state } = this;
+    if (!replica.isLeader || !replica.core.state.knowsCommit) return;
+    const { config, configs, applied, commit, log } = replica.core.state;
+    if (config.isJoint || configs.currentIndex > commit) return;
+    for (const id of config.learners) {
+      const progress = replica.core.state.peers.find(id);
+      const member = state.roster.get(id);
+      if (progress === undefined || member === undefined || progress.match === 0) continue;
+      if (log.lastIndex - progress.match > CLOSE_ENTRIES) continue;
+      const former = state.roster.all().filter((m) => m.nodeId === member.nodeId && m.replica !== id);
+      const voters = config.voters.filter((voter) => !former.some((m) => m.replica === voter));
+      const learners = config.learners.filter((learner) => learner !== id);
+      const refusal = replica.changeMembers([...voters, id], learners);
+      if (refusal === '') this.log.write('notice', `${member.name} becomes voter ${id}`);
+      return;
+    }
+    for (const member of state.roster.all()) {
+      if (config.members.includes(member.replica) || member.replica > config.lastId || applied < commit) continue;
+      void replica.proposeOwn([FORGET, String(member.replica)]).catch(() => {});
+      return;
+    }
+  }
+}
+
+function fail(text: string): never {
+  throw new Error(text);
+}

@@ -1,0 +1,157 @@
+/**
+ * Which reads a replica may serve now. A read that may not waits in its session; all that came in one turn share one question
+ * to the leader (ReadIndex), and go on when this node has applied the index it is answered with. Main thread.
+ *
+ * A permit covers the bytes that a session had received when the question was asked: what arrives later may have been sent
+ * after a write that the answer does not know of. So a permit is a position in the session's input.
+ *
+ * ```
+ * level          a read is served from state that
+ * linearizable   is at least as new as anything acknowledged before the read was sent
+ * session        has everything this connection has written, or been given a fence for
+ * bounded ms     was the leader's so many milliseconds ago, or later
+ * stale          is there
+ * ```
+ */
+import type { RaftCore } from '../../engine/raft/core.ts';
+import type { LogIndex } from '../../engine/raft/entry.ts';
+import type { ReadState } from '../../engine/raft/ready.ts';
+import type { Session } from '../session.ts';
+
+export const LINEARIZABLE = 0;
+export const SESSION = 1;
+export const BOUNDED = 2;
+export const STALE = 3;
+export const LEVELS = ['linearizable', 'session', 'bounded', 'stale'] as const;
+
+interface Round {
+  readonly token: number;
+  readonly sessions: Session[];
+  /** What each session had received when it was asked. */
+  readonly upTo: number[];
+  /** The index to apply; 0 until it is answered. */
+  index: LogIndex;
+}
+
+/** A sighting of the leader: at that time its commit index was this. */
+interface Sighting {
+  atMs: number;
+  commit: LogIndex;
+}
+
+const SIGHTINGS = 64;
+
+export class Reads {
+  private readonly core: RaftCore;
+  private asking = new Set<Session>();
+  private rounds: Round[] = [];
+  /** Sessions that wait for an index, not for an answer. */
+  private readonly waiting = new Map<Session, LogIndex>();
+  private readonly sightings: Sighting[] = [];
+  /** The state of this node was the leader's then; performance.now(). */
+  private freshAtMs = Number.NEGATIVE_INFINITY;
+  private token = 0;
+  private applied: LogIndex = 0;
+
+  constructor(core: RaftCore) {
+    this.core = core;
+  }
+
+  /** Whether the request that `session` runs now may read; if not, the session is to stall and is resumed when it may. */
+  permits(session: Session, level: number, maxAgeMs: number): boolean {
+    if (level === STALE) return true;
+    if (level === SESSION) {
+      if (session.fence <= this.applied) return true;
+      this.waiting.set(session, session.fence);
+      return false;
+    }
+    if (session.requestEnd <= session.permitted) return true;
+    if (level === BOUNDED && session.fence <= this.applied && performance.now() - this.freshMs <= maxAgeMs) return true;
+    this.asking.add(session);
+    return false;
+  }
+
+  /** When this node last knew to have the leader's state; performance.now(). */
+  get freshMs(): number {
+    return this.core.isLeader ? performance.now() : this.freshAtMs;
+  }
+
+  /** At the end of a turn: asks for those that came in it. */
+  ask(): void {
+    if (this.asking.size === 0) return;
+    const sessions = [...this.asking];
+    this.asking.clear();
+    const token = ++this.token;
+    this.rounds.push({ token, sessions, upTo: sessions.map((session) => session.received), index: 0 });
+    this.core.readIndex(token);
+  }
+
+  answered({ token, index }: ReadState): void {
+    const at = this.rounds.findIndex((round) => round.token === token);
+    if (at < 0) return;
+    const round = this.rounds[at];
+    if (index === 0) {
+      // Nobody answered: asked again with whatever comes in the next turn.
+      this.rounds.splice(at, 1);
+      for (const session of round.sessions) this.asking.add(session);
+      return;
+    }
+    round.index = index;
+    this.advance(this.applied);
+  }
+
+  /** Everything up to `applied` is in the state. */
+  advance(applied: LogIndex): void {
+    this.applied = applied;
+    while (this.sightings.length > 0 && this.sightings[0].commit <= applied) {
+      this.freshAtMs = (this.sightings.shift() as Sighting).atMs;
+    }
+    for (let i = 0; i < this.rounds.length; ) {
+      const { index, sessions, upTo } = this.rounds[i];
+      if (index === 0 || index > applied) {
+        i++;
+        continue;
+      }
+      this.rounds.splice(i, 1);
+      for (let k = 0; k < sessions.length; k++) {
+        sessions[k].permitted = Math.max(sessions[k].permitted, upTo[k]);
+        sessions[k].resume();
+      }
+    }
+    for (const [session, index] of this.waiting) {
+      if (index > applied) continue;
+      this.waiting.delete(session);
+      session.resume();
+    }
+  }
+
+  /** The leader was heard of, with this commit index. */
+  sighted(commit: LogIndex): void {
+    if (commit <= this.applied) {
+      this.freshAtMs = performance.now();
+      return;
+    }
+    const last = this.sightings[this.sightings.length - 1];
+    if (last !== undefined && last.commit === commit) return;
+    if (this.sightings.length === SIGHTINGS) this.sightings.shift();
+    this.sightings.push({ atMs: performance.now(), commit });
+  }
+
+  /** Everybody who waits is let go, to find out anew: no leader answers. */
+  giveUp(): void {
+    for (const session of this.asking) session.resume();
+    this.asking.clear();
+    for (const round of this.rounds.splice(0)) for (const session of round.sessions) session.resume();
+    for (const session of this.waiting.keys()) session.resume();
+    this.waiting.clear();
+  }
+
+  get isWaiting(): boolean {
+    return this.asking.size > 0 || this.rounds.length > 0 || this.waiting.size > 0;
+  }
+
+  forget(session: Session): void {
+    this.asking.delete(session);
+    this.waiting.delete(session);
+  }
+}
