@@ -1,0 +1,186 @@
+/**
+ * One connection of the client to one node: commands are pipelined, replies come in order. What is sent in one turn of the
+ * event loop goes out in one write. A node that has something to answer and says nothing for a while counts as gone: without a
+ * reset, nothing else tells a dead machine or a cut cable.
+ */
+import net from 'node:net';
+import { ProtocolError, ReplyError } from './errors.ts';
+import { INCOMPLETE, Push, type Reply, ReplyParser } from './reply.ts';
+
+export type Argument = string | number | bigint | Uint8Array;
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a node says of its own role. */
+export interface Place {
+  readonly isLeader: boolean;
+  /** The leader it follows; undefined when it leads, or knows none. */
+  readonly leader: Address | undefined;
+}
+
+export interface ConnectionOptions {
+  readonly password: string | undefined;
+  /** `session`, `bounded 100` …; undefined: as the node has it. */
+  readonly consistency: string | undefined;
+  /** So long a node may take to be connected, and to answer. */
+  readonly silenceMs: number;
+}
+
+/** The connection is gone, and with it the answers that were still owed. */
+export class ConnectionLost extends Error {
+  override readonly name = 'ConnectionLost';
+  readonly code = 'CONNECTION_LOST';
+}
+
+interface Waiter {
+  readonly asBuffers: boolean;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Connection {
+  readonly address: Address;
+  private readonly socket: net.Socket;
+  private readonly parser = new ReplyParser();
+  private readonly waiting: Waiter[] = [];
+  private readonly silenceMs: number;
+  private watchdog: NodeJS.Timeout | undefined = undefined;
+  private isCorked = false;
+  private failure: Error | undefined = undefined;
+
+  private constructor(address: Address, silenceMs: number) {
+    this.address = address;
+    this.silenceMs = silenceMs;
+    this.socket = net.connect({ host: address.host, port: address.port, noDelay: true });
+    this.socket.on('data', (bytes: Buffer) => this.received(bytes));
+    this.socket.on('error', (error) => this.fail(error.message));
+    this.socket.on('close', () => this.fail('connection closed'));
+  }
+
+  /** Connects and introduces itself. Rejects with ConnectionLost, or with the ReplyError of a node that refuses. */
+  static async open(address: Address, options: ConnectionOptions): Promise<Connection> {
+    const connection = new Connection(address, options.silenceMs);
+    const asks: Argument[][] = [['HELLO', '3']];
+    if (options.password !== undefined) asks[0].push('AUTH', 'default', options.password);
+    if (options.consistency !== undefined) asks.push(['CLIENT', 'CONSISTENCY', ...options.consistency.split(' ')]);
+    try {
+      // They are written as soon as there is a connection; the watchdog covers both.
+      for (const reply of await Promise.all(asks.map(async (args) => connection.send(args)))) {
+        if (reply instanceof ReplyError) throw reply;
+      }
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    return connection;
+  }
+
+  get isOpen(): boolean {
+    return this.failure === undefined;
+  }
+
+  /**
+   * Sends a command. Resolves with its reply, which may be a ReplyError; rejects with ConnectionLost. Throws ConnectionLost
+   * when it cannot even be sent.
+   */
+  send(args: readonly Argument[], asBuffers = false): Promise<Reply> {
+    if (this.failure !== undefined) throw this.failure;
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ asBuffers, resolve, reject });
+      if (!this.isCorked) {
+        this.isCorked = true;
+        this.socket.cork();
+        process.nextTick(() => {
+          this.isCorked = false;
+          this.socket.uncork();
+        });
+      }
+      for (const piece of encode(args)) this.socket.write(piece);
+      this.watchdog ??= setTimeout(() => this.fail(`silent for ${this.silenceMs} ms`), this.silenceMs);
+    });
+  }
+
+  /** Asks the node who leads. Rejects as `send` does. */
+  async place(): Promise<Place> {
+    const reply = await this.send(['INFO', 'replication']);
+    if (reply instanceof ReplyError) throw reply;
+    return placeOf(String(reply));
+  }
+
+  /** What is still owed is rejected. */
+  close(): void {
+    this.fail('closed by this side');
+  }
+
+  private received(bytes: Buffer): void {
+    this.parser.feed(bytes);
+    try {
+      for (;;) {
+        if (this.waiting.length > 0) this.parser.asBuffers = this.waiting[0].asBuffers;
+        const reply = this.parser.next();
+        if (reply === INCOMPLETE) break;
+        if (reply instanceof Push) continue;
+        const waiter = this.waiting.shift();
+        if (waiter === undefined) throw new ProtocolError('a reply to nothing');
+        waiter.resolve(reply);
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.fail(error.message);
+      return;
+    }
+    if (this.waiting.length > 0) {
+      this.watchdog?.refresh();
+    } else {
+      clearTimeout(this.watchdog);
+      this.watchdog = undefined;
+    }
+  }
+
+  private fail(why: string): void {
+    if (this.failure !== undefined) return;
+    this.failure = new ConnectionLost(`${this.address.host}:${this.address.port}: ${why}`);
+    clearTimeout(this.watchdog);
+    this.socket.destroy();
+    for (const waiter of this.waiting.splice(0)) waiter.reject(this.failure);
+  }
+}
+
+/** `127.0.0.1:7001`, `[::1]:7001`. */
+export function addressOf(text: string): Address {
+  const match = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  if (match === null || Number(match[3]) > 65535) throw new TypeError(`expected host:port, found '${text}'`);
+  return { host: match[1] ?? match[2], port: Number(match[3]) };
+}
+
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
+function placeOf(info: string): Place {
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  if (field('role') === 'master') return { isLeader: true, leader: undefined };
+  const host = field('master_host');
+  const port = Number(field('master_port'));
+  return { isLeader: false, leader: host !== '' && port > 0 ? { host, port } : undefined };
+}
+
+/** A request's bytes. A long argument is a piece of its own, so that it is not copied. */
+function encode(args: readonly Argument[]): (string | Uint8Array)[] {
+  const pieces: (string | Uint8Array)[] = [];
+  let text = `*${args.length}\r\n`;
+  for (const arg of args) {
+    if (typeof arg === 'object') {
+      pieces.push(`${text}$${arg.length}\r\n`, arg);
+      text = '\r\n';
+    } else {
+      const word = String(arg);
+      text += `$${Buffer.byteLength(word)}\r\n${word}\r\n`;
+    }
+  }
+  pieces.push(text);
+  return pieces;
+}

@@ -1,0 +1,321 @@
+/** The client against servers that lose, delay and repeat, go away, and change their leader: nothing is done twice or lost. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { BLOCKING, READONLY, WRITE } from '../../engine/command.ts';
+import { engineRows } from '../../engine/commands/index.ts';
+import { Clerk, type ClerkOptions } from '../../net/client/index.ts';
+import { kindOf } from '../../net/client/kinds.ts';
+import { FakeCluster, FakeNode, type Fate } from '../support/fake-cluster.ts';
+import { seeded } from '../support/seeded.ts';
+
+const LOST_BEFORE: Fate = { isDone: false, says: 'lose' };
+const LOST_AFTER: Fate = { isDone: true, says: 'lose' };
+const SILENT: Fate = { isDone: true, says: 'silent' };
+
+let cluster: FakeCluster;
+const clerks: Clerk[] = [];
+
+afterEach(() => {
+  for (const clerk of clerks.splice(0)) clerk.close();
+  cluster.stop();
+});
+
+async function begin(options: Partial<ClerkOptions> = {}, nodes = 3): Promise<Clerk> {
+  cluster = await FakeCluster.start(nodes);
+  return another(options);
+}
+
+function another(options: Partial<ClerkOptions> = {}): Clerk {
+  const clerk = new Clerk({ nodes: cluster.addresses, ...options });
+  clerks.push(clerk);
+  return clerk;
+}
+
+/** Names and numbers of the writes that were done, as `seq command`, by client. */
+function doneBy(): string[][] {
+  const clients = new Map<string, string[]>();
+  for (const line of cluster.done) {
+    const [client, ...rest] = line.split(' ');
+    clients.set(client, [...(clients.get(client) ?? []), rest.join(' ')]);
+  }
+  return [...clients.values()];
+}
+
+describe('commands', () => {
+  it('give values', async () => {
+    const clerk = await begin();
+    expect(await clerk.get('k')).toBeNull();
+    await clerk.put('k', 'grün');
+    expect(await clerk.get('k')).toBe('grün');
+    expect(await clerk.getBuffer('k')).toEqual(Buffer.from('grün'));
+    expect(await clerk.append('a', Buffer.from('xyz'))).toBe(3);
+    expect(await clerk.command('incr', 'n')).toBe(1);
+    expect(doneBy()).toEqual([['1 SET k grün', '2 APPEND a xyz', '3 incr n']]);
+  });
+
+  it('reads are not numbered', async () => {
+    const clerk = await begin();
+    await clerk.get('k');
+    await clerk.command('READ', 'stale', 'GET', 'k');
+    expect(cluster.nodes[0].requests.map(([name]) => name)).toEqual(['GET', 'READ']);
+  });
+
+  it('errors of the server reject, and the next write is its own', async () => {
+    const clerk = await begin();
+    await clerk.put('k', 'text');
+    await expect(clerk.command('INCR', 'k')).rejects.toMatchObject({ name: 'ReplyError', code: 'ERR' });
+    await clerk.put('k', 2);
+    expect(await clerk.command('INCR', 'k')).toBe(3);
+    await expect(another().command('INCR', 'k')).resolves.toBe(4);
+  });
+
+  it('an error as the first answer under a name is not taken for the answer to the next write', async () => {
+    const clerk = await begin();
+    cluster.strings.set('k', 'text');
+    await expect(clerk.command('INCR', 'k')).rejects.toThrow('not an integer');
+    expect(await clerk.command('INCR', 'n')).toBe(1);
+  });
+
+  it('those of a connection are refused', async () => {
+    const clerk = await begin();
+    for (const name of ['select', 'SUBSCRIBE', 'multi', 'BLPOP']) {
+      await expect(clerk.command(name, 'x')).rejects.toThrow(TypeError);
+    }
+    await expect(clerk.command()).rejects.toThrow(TypeError);
+  });
+
+  it('many at once: each name has one write under way', async () => {
+    const clerk = await begin();
+    cluster.nodes[0].always = { isDone: true, says: 'answer', delayMs: 5 };
+    const lengths = await Promise.all(Array.from({ length: 100 }, () => clerk.append('a', 'x')));
+    expect(lengths.sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+    const done = doneBy();
+    expect(done.length).toBe(16);
+    for (const writes of done) expect(writes).toEqual(writes.map((_, i) => `${i + 1} APPEND a x`));
+  });
+
+  it('each command of the server is known for what it is', () => {
+    for (const { name, flags } of engineRows) {
+      const expected =
+        (flags & BLOCKING) !== 0
+          ? 'refused'
+          : (flags & WRITE) !== 0
+            ? 'write'
+            : (flags & READONLY) !== 0
+              ? 'read'
+              : undefined;
+      if (expected !== undefined) expect([name, kindOf(name)]).toEqual([name, expected]);
+    }
+  });
+});
+
+describe('answers that do not come', () => {
+  it.each([
+    ['lost before it was done', LOST_BEFORE],
+    ['lost after it was done', LOST_AFTER],
+    ['never said', SILENT],
+    ['UNKNOWN, and it was done', { isDone: true, says: '-UNKNOWN the leader was lost' }],
+    ['UNKNOWN, and it was not done', { isDone: false, says: '-UNKNOWN the leader was lost' }],
+    ['CLUSTERDOWN', { isDone: false, says: '-CLUSTERDOWN no leader' }],
+    ['LOADING', { isDone: false, says: '-LOADING soon' }],
+    ['TRYAGAIN', { isDone: false, says: '-TRYAGAIN later' }],
+    ['NOTLEADER', { isDone: false, says: '-NOTLEADER 127.0.0.1:1' }],
+  ] as [string, Fate][])('%s: once in the end, under the same number', async (_, fate) => {
+    const clerk = await begin({ timeoutMs: 2000 });
+    await clerk.put('k', 'v');
+    cluster.nodes[0].fates.push(fate, fate);
+    expect(await clerk.append('a', 'x')).toBe(1);
+    expect(await clerk.append('a', 'y')).toBe(2);
+    expect(doneBy()).toEqual([['1 SET k v', '2 APPEND a x', '3 APPEND a y']]);
+    expect(cluster.nodes[0].requests.filter(([, , seq]) => seq === '2').length).toBe(3);
+  });
+
+  it('at random: every write is done once, and no answer is another one’s', async () => {
+    const clerk = await begin();
+    const random = seeded(7);
+    const fates: Fate[] = [
+      LOST_BEFORE,
+      LOST_AFTER,
+      { isDone: false, says: '-UNKNOWN ?' },
+      { isDone: true, says: '-UNKNOWN ?' },
+    ];
+    const shake = setInterval(() => {
+      for (const node of cluster.nodes) {
+        node.always = { isDone: true, says: 'answer', delayMs: random.below(4) };
+        // One that nobody met is gone, so that the last write meets some good ones, too.
+        node.fates.length = 0;
+        if (random.below(2) === 0) node.fates.push(fates[random.below(fates.length)]);
+      }
+      cluster.leader = cluster.nodes[random.below(3)];
+    }, 15);
+    const worker = async (i: number): Promise<void> => {
+      let mine = '';
+      for (let n = 0; n < 25; n++) {
+        mine += `${n},`;
+        expect(await clerk.append(`k${i}`, `${n},`)).toBe(mine.length);
+        expect(await clerk.get(`k${i}`)).toBe(mine);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: 24 }, (_, i) => worker(i)));
+    } finally {
+      clearInterval(shake);
+    }
+    expect(cluster.done.length).toBe(24 * 25);
+    expect(new Set(cluster.done).size).toBe(24 * 25);
+  });
+
+  it('a write without an answer until the end is unknown, and its name is not used again', async () => {
+    const clerk = await begin({ timeoutMs: 400 });
+    await clerk.put('k', 'v');
+    for (const node of cluster.nodes) node.always = LOST_AFTER;
+    const outcome = await clerk.append('a', 'x').catch((error) => error);
+    expect(outcome).toMatchObject({ name: 'ClerkError', code: 'UNKNOWN_OUTCOME' });
+    expect(outcome.message).toContain('outcome is unknown');
+    for (const node of cluster.nodes) node.always = { isDone: true, says: 'answer' };
+    await clerk.append('a', 'y');
+    expect(doneBy()).toEqual([['1 SET k v', '2 APPEND a x'], ['1 APPEND a y']]);
+  });
+
+  it('a read without an answer, and a write that was refused each time, are not unknown', async () => {
+    const clerk = await begin({ timeoutMs: 300 });
+    for (const node of cluster.nodes) node.always = LOST_AFTER;
+    await expect(clerk.get('k')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    for (const node of cluster.nodes) node.always = { isDone: false, says: '-CLUSTERDOWN no leader' };
+    await expect(clerk.put('k', 'v')).rejects.toMatchObject({ code: 'UNAVAILABLE', cause: { code: 'CLUSTERDOWN' } });
+    expect(cluster.done).toEqual([]);
+  });
+
+  it('a refusal does not tell what became of an earlier try', async () => {
+    const clerk = await begin({ timeoutMs: 1000 });
+    cluster.nodes[0].fates.push(LOST_AFTER, { isDone: false, says: '-MISCONF the disk is full' });
+    await expect(clerk.put('k', 'v')).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME', cause: { code: 'MISCONF' } });
+    cluster.nodes[0].fates.push({ isDone: false, says: '-MISCONF the disk is full' });
+    await expect(clerk.put('k', 'v')).rejects.toMatchObject({ name: 'ReplyError', code: 'MISCONF' });
+  });
+
+  it('what is for one node is not repeated after it was sent', async () => {
+    const clerk = await begin();
+    await clerk.get('k');
+    cluster.nodes[0].fates.push(LOST_AFTER);
+    await expect(clerk.command('CONFIG', 'SET', 'x', 'y')).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    expect(cluster.nodes[0].requests.filter(([name]) => name === 'CONFIG').length).toBe(1);
+  });
+
+  it('close() tells those that wait what is known', async () => {
+    const clerk = await begin();
+    await clerk.get('k');
+    cluster.nodes[0].always = SILENT;
+    const write = clerk.put('k', 'v').catch((error) => error.code);
+    const read = clerk.get('k').catch((error) => error.code);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    clerk.close();
+    expect([await write, await read]).toEqual(['UNKNOWN_OUTCOME', 'CLOSED']);
+    await expect(clerk.get('k')).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});
+
+describe('the leader', () => {
+  it('is found from any node', async () => {
+    await begin();
+    cluster.leader = cluster.nodes[2];
+    for (const node of cluster.nodes) await another({ nodes: [node.address] }).put('k', 'v');
+    expect(cluster.nodes.map((node) => node.requests.length)).toEqual([0, 0, 3]);
+  });
+
+  it('is followed when it is killed', async () => {
+    const clerk = await begin();
+    await clerk.put('k', '1');
+    cluster.nodes[0].kill();
+    cluster.leader = undefined;
+    setTimeout(() => {
+      cluster.leader = cluster.nodes[1];
+    }, 150);
+    expect(await clerk.append('k', '2')).toBe(2);
+    expect(cluster.nodes[1].requests.length).toBe(1);
+    expect(cluster.nodes[2].requests.length).toBe(0);
+  });
+
+  it('is followed when it changes and the old one forwards', async () => {
+    const clerk = await begin();
+    await clerk.put('k', '1');
+    cluster.leader = cluster.nodes[1];
+    const until = performance.now() + 5000;
+    while (cluster.nodes[1].requests.length === 0 && performance.now() < until) {
+      await clerk.append('k', 'x');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(cluster.nodes[1].requests.length).toBeGreaterThan(0);
+    expect(new Set(cluster.done).size).toBe(cluster.strings.get('k')?.length);
+  });
+
+  it('that says nothing any more is left', async () => {
+    const clerk = await begin({ timeoutMs: 2000 });
+    await clerk.put('k', '1');
+    cluster.nodes[0].isFrozen = true;
+    cluster.nodes[0].always = SILENT;
+    cluster.leader = cluster.nodes[2];
+    const startedAt = performance.now();
+    expect(await clerk.append('k', '2')).toBe(2);
+    expect(performance.now() - startedAt).toBeLessThan(1500);
+  });
+
+  it('that cannot be reached: any node that knows it will do', async () => {
+    const clerk = await begin();
+    cluster.leader = await FakeNode.start(cluster);
+    cluster.leader.kill();
+    await clerk.put('k', 'v');
+    expect(cluster.strings.get('k')).toBe('v');
+  });
+
+  it('a node that knows no leader is not asked again and again without a pause', async () => {
+    const clerk = await begin({ timeoutMs: 1000 });
+    cluster.leader = undefined;
+    await expect(clerk.put('k', 'v')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const connections = cluster.nodes.reduce((sum, node) => sum + node.connections, 0);
+    expect(connections).toBeGreaterThan(6);
+    expect(connections).toBeLessThan(60);
+  });
+
+  it('all nodes are away for a while', async () => {
+    const clerk = await begin();
+    await clerk.put('k', '1');
+    const { ports } = { ports: cluster.nodes.map((node) => node.port) };
+    for (const node of cluster.nodes.splice(0)) node.kill();
+    const write = clerk.append('k', '2');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const port of ports) cluster.nodes.push(await FakeNode.start(cluster, port));
+    cluster.leader = cluster.nodes[1];
+    expect(await write).toBe(2);
+  });
+});
+
+describe('connections', () => {
+  it('say the password, and fail at once with a wrong one', async () => {
+    await begin();
+    cluster.password = 'secret';
+    await another({ password: 'secret' }).put('k', 'v');
+    await expect(another({ password: 'wrong' }).put('k', 'v')).rejects.toMatchObject({ code: 'WRONGPASS' });
+  });
+
+  it('ask for a consistency; a new one under `session` has first seen all that the old one saw', async () => {
+    const clerk = await begin({ consistency: 'session' });
+    await clerk.get('k');
+    cluster.nodes[0].cut();
+    await clerk.get('k');
+    const once = ['CLIENT CONSISTENCY session', 'READ linearizable EXISTS ', 'GET k'];
+    expect(cluster.nodes[0].requests.map((args) => args.join(' '))).toEqual([...once, ...once]);
+    await another({ consistency: 'bounded 100' }).get('k');
+    expect(cluster.nodes[0].requests.map((args) => args.join(' ')).slice(6)).toEqual([
+      'CLIENT CONSISTENCY bounded 100',
+      'GET k',
+    ]);
+  });
+
+  it('addresses', () => {
+    expect(() => new Clerk({ nodes: [] })).toThrow(TypeError);
+    for (const wrong of ['localhost', '127.0.0.1:', 'x:99999', '::1:7001']) {
+      expect(() => new Clerk({ nodes: [wrong] })).toThrow(TypeError);
+    }
+    new Clerk({ nodes: ['localhost:7001', '[::1]:7002'] }).close();
+  });
+});
