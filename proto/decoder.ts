@@ -129,6 +129,7 @@ export class Decoder {
           configurationIndex: m.configurationIndex(),
           configuration: m.configurationArray(),
           data: m.dataArray(),
+          round: m.round(),
         };
       }
       case SNAPSHOT_REPLY: {
@@ -143,6 +144,7 @@ export class Decoder {
           status: m.status(),
           offset: m.offset(),
           window: m.window(),
+          round: m.round(),
         };
       }
       case TIMEOUT_NOW: {

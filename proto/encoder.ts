@@ -136,11 +136,24 @@ export class Encoder {
         SnapshotChunk.addConfigurationIndex(builder, configurationIndex);
         SnapshotChunk.addConfiguration(builder, configuration);
         SnapshotChunk.addData(builder, data);
+        SnapshotChunk.addRound(builder, message.round);
         return SnapshotChunk.endSnapshotChunk(builder);
       }
       case SNAPSHOT_REPLY: {
-        const { group, from, to, term, snapshot, status, offset, window } = message;
-        return wire.SnapshotReply.createSnapshotReply(builder, group, from, to, term, snapshot, status, offset, window);
+        const { group, from, to, term, snapshot, status, offset, window, round } = message;
+        const { SnapshotReply } = wire;
+        return SnapshotReply.createSnapshotReply(
+          builder,
+          group,
+          from,
+          to,
+          term,
+          snapshot,
+          status,
+          offset,
+          window,
+          round,
+        );
       }
       case TIMEOUT_NOW: {
         const { group, from, to, term } = message;

@@ -40,7 +40,7 @@ export default function peer(): MicroBench[] {
   const beats = Array.from({ length: 256 }, (_, group) => ({ ...head, group, commit: 5, round: 6 }));
   const reply = { accepted: true, index: 9, conflictTerm: 0, conflictIndex: 0, round: 0 };
   const snapshot = { snapshot: 1, index: 9, lastTerm: 3, offset: 0, last: false, crc: 0, configurationIndex: 0 };
-  const bytes = { configuration: new Uint8Array(20), data: new Uint8Array(1024 * 1024).fill(0x61) };
+  const bytes = { round: 1, configuration: new Uint8Array(20), data: new Uint8Array(1024 * 1024).fill(0x61) };
   return [
     ...both('Append, one entry of 64 KiB', append(1, 65_536)),
     ...both('Append, 600 entries of 100 bytes', append(600, 100)),

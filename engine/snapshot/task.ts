@@ -9,7 +9,8 @@ import { realDisk } from '../log/realdisk.ts';
 import { Settings } from '../settings.ts';
 import { Shards } from '../shards.ts';
 import { releaseChunk } from './chunk.ts';
-import { type PlainSnapshotError, SnapshotError } from './file-errors.ts';
+import type { GroupPosition } from './file.ts';
+import { onDisk, type PlainSnapshotError, SnapshotError } from './file-errors.ts';
 import { SnapshotFileReader } from './read-file.ts';
 import { loadSnapshot } from './read-load.ts';
 import { type WriteMessage, type WriteOutcome, WriteState, type WriteTask } from './write.ts';
@@ -91,6 +92,32 @@ export async function loadSnapshotShare(task: LoadTask): Promise<LoadOutcome> {
       task.to,
     );
     return { keys };
+  } catch (thrown) {
+    if (!(thrown instanceof SnapshotError)) throw thrown;
+    return { error: thrown.plain() };
+  }
+}
+
+export type VerifyOutcome = { groups: readonly GroupPosition[] } | { error: PlainSnapshotError };
+
+/** Reads a snapshot that came from elsewhere to its end, so that it is known to be whole, and syncs it; the positions it stands at. */
+export function verifySnapshot(path: string): VerifyOutcome {
+  try {
+    const reader = new SnapshotFileReader(realDisk, path);
+    try {
+      while (reader.next() !== undefined);
+    } finally {
+      reader.close();
+    }
+    onDisk(() => {
+      const file = realDisk.open(path, 'write');
+      try {
+        file.sync();
+      } finally {
+        file.close();
+      }
+    });
+    return { groups: reader.header.groups };
   } catch (thrown) {
     if (!(thrown instanceof SnapshotError)) throw thrown;
     return { error: thrown.plain() };

@@ -110,6 +110,7 @@ export const SnapshotChunkLayout: TableLayout = {
     field(24, WHOLE, 8, 0, false, [], []), // configuration_index
     field(26, VECTOR, 4, 1, true, [], []), // configuration
     field(28, VECTOR, 4, 1, true, [], []), // data
+    field(30, WHOLE, 8, 0, false, [], []), // round
   ],
 };
 
@@ -124,6 +125,7 @@ export const SnapshotReplyLayout: TableLayout = {
     field(14, SCALAR, 1, 0, false, [], []), // status
     field(16, WHOLE, 8, 0, false, [], []), // offset
     field(18, SCALAR, 4, 0, false, [], []), // window
+    field(20, WHOLE, 8, 0, false, [], []), // round
   ],
 };
 

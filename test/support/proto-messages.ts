@@ -119,6 +119,7 @@ export const MESSAGES: Record<string, PeerMessage> = {
     configurationIndex: 4,
     configuration: bytesOf('1,2,3'),
     data: bytesOf('state'),
+    round: LARGEST,
   },
   SnapshotReply: {
     type: SNAPSHOT_REPLY,
@@ -127,6 +128,7 @@ export const MESSAGES: Record<string, PeerMessage> = {
     status: SNAPSHOT_CONTINUE,
     offset: 2 ** 33,
     window: 1 << 20,
+    round: 12,
   },
   TimeoutNow: { type: TIMEOUT_NOW, ...head },
   Forward: { type: FORWARD, group: 1, id: 2, database: 3, resp: 2, request: bytesOf('*1\r\n$4\r\nPING\r\n') },

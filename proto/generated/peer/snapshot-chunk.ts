@@ -107,8 +107,13 @@ dataArray():Uint8Array {
   return new Uint8Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset));
 }
 
+round():number {
+  const offset = this.bb!.__offset(this.bb_pos, 30);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
 static startSnapshotChunk(builder:flatbuffers.Builder) {
-  builder.startObject(13);
+  builder.startObject(14);
 }
 
 static addGroup(builder:flatbuffers.Builder, group:number) {
@@ -187,6 +192,10 @@ static startDataVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(1, numElems, 1);
 }
 
+static addRound(builder:flatbuffers.Builder, round:number) {
+  builder.addFieldFloat64(13, round, 0.0);
+}
+
 static endSnapshotChunk(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   builder.requiredField(offset, 26) // configuration
@@ -194,7 +203,7 @@ static endSnapshotChunk(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createSnapshotChunk(builder:flatbuffers.Builder, group:number, from:number, to:number, term:number, snapshot:number, index:number, lastTerm:number, offset:number, last:boolean, crc:number, configurationIndex:number, configurationOffset:flatbuffers.Offset, dataOffset:flatbuffers.Offset):flatbuffers.Offset {
+static createSnapshotChunk(builder:flatbuffers.Builder, group:number, from:number, to:number, term:number, snapshot:number, index:number, lastTerm:number, offset:number, last:boolean, crc:number, configurationIndex:number, configurationOffset:flatbuffers.Offset, dataOffset:flatbuffers.Offset, round:number):flatbuffers.Offset {
   SnapshotChunk.startSnapshotChunk(builder);
   SnapshotChunk.addGroup(builder, group);
   SnapshotChunk.addFrom(builder, from);
@@ -209,6 +218,7 @@ static createSnapshotChunk(builder:flatbuffers.Builder, group:number, from:numbe
   SnapshotChunk.addConfigurationIndex(builder, configurationIndex);
   SnapshotChunk.addConfiguration(builder, configurationOffset);
   SnapshotChunk.addData(builder, dataOffset);
+  SnapshotChunk.addRound(builder, round);
   return SnapshotChunk.endSnapshotChunk(builder);
 }
 }

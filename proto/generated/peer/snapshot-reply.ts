@@ -62,8 +62,13 @@ window():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+round():number {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.readFloat64(this.bb_pos + offset) : 0.0;
+}
+
 static startSnapshotReply(builder:flatbuffers.Builder) {
-  builder.startObject(8);
+  builder.startObject(9);
 }
 
 static addGroup(builder:flatbuffers.Builder, group:number) {
@@ -98,12 +103,16 @@ static addWindow(builder:flatbuffers.Builder, window:number) {
   builder.addFieldInt32(7, window, 0);
 }
 
+static addRound(builder:flatbuffers.Builder, round:number) {
+  builder.addFieldFloat64(8, round, 0.0);
+}
+
 static endSnapshotReply(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createSnapshotReply(builder:flatbuffers.Builder, group:number, from:number, to:number, term:number, snapshot:number, status:number, offset:number, window:number):flatbuffers.Offset {
+static createSnapshotReply(builder:flatbuffers.Builder, group:number, from:number, to:number, term:number, snapshot:number, status:number, offset:number, window:number, round:number):flatbuffers.Offset {
   SnapshotReply.startSnapshotReply(builder);
   SnapshotReply.addGroup(builder, group);
   SnapshotReply.addFrom(builder, from);
@@ -113,6 +122,7 @@ static createSnapshotReply(builder:flatbuffers.Builder, group:number, from:numbe
   SnapshotReply.addStatus(builder, status);
   SnapshotReply.addOffset(builder, offset);
   SnapshotReply.addWindow(builder, window);
+  SnapshotReply.addRound(builder, round);
   return SnapshotReply.endSnapshotReply(builder);
 }
 }

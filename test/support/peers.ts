@@ -1,0 +1,261 @@
+/**
+ * Nodes that are nothing but their connections to each other, in one process, over loopback. Each reaches each other one through
+ * a proxy of its own, where a test cuts, swallows or changes what passes.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ReplicaId } from '../../engine/raft/entry.ts';
+import type { Message } from '../../engine/raft/message.ts';
+import { BackgroundPool } from '../../engine/snapshot/pool.ts';
+import type { PeerAddress, PeerHandlers, PeersOptions } from '../../net/peer/api.ts';
+import { Peers } from '../../net/peer/peers.ts';
+import type { Forward, ForwardReply, Join, JoinReply } from '../../proto/messages.ts';
+
+/** Passes bytes on between whoever connects to it and `target`. */
+export class PeerProxy {
+  /** pass; swallow: nothing arrives, nothing ends; cut: nobody is connected. */
+  mode: 'pass' | 'swallow' | 'cut' = 'pass';
+  /** Bytes that have passed towards the target. */
+  forwarded = 0;
+  /** Changes what passes towards the target. */
+  onForward: (bytes: Buffer) => Buffer = (bytes) => bytes;
+  private readonly target: () => number;
+  private readonly server: net.Server;
+  private readonly sockets = new Set<net.Socket>();
+
+  constructor(target: () => number) {
+    this.target = target;
+    this.server = net.createServer({ noDelay: true }, (socket) => this.accept(socket));
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+  }
+
+  get port(): number {
+    return (this.server.address() as net.AddressInfo).port;
+  }
+
+  get connections(): number {
+    return this.sockets.size / 2;
+  }
+
+  private accept(from: net.Socket): void {
+    if (this.mode === 'cut') {
+      from.destroy();
+      return;
+    }
+    const to = net.connect({ port: this.target(), host: '127.0.0.1', noDelay: true });
+    this.tie(from, to, (bytes) => {
+      this.forwarded += bytes.length;
+      return this.onForward(bytes);
+    });
+    this.tie(to, from, (bytes) => bytes);
+  }
+
+  private tie(from: net.Socket, to: net.Socket, change: (bytes: Buffer) => Buffer): void {
+    this.sockets.add(from);
+    from.on('data', (bytes) => {
+      if (this.mode !== 'pass') return;
+      // A slow reader behind the proxy slows down the writer in front of it.
+      if (!to.write(change(bytes))) {
+        from.pause();
+        to.once('drain', () => from.resume());
+      }
+    });
+    from.on('error', () => {});
+    from.on('close', () => {
+      this.sockets.delete(from);
+      if (this.mode !== 'swallow') to.destroy();
+    });
+  }
+
+  cut(): void {
+    this.mode = 'cut';
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** What was swallowed is gone, and so are the connections that lack it. */
+  heal(): void {
+    if (this.mode === 'swallow') this.cut();
+    this.mode = 'pass';
+  }
+
+  close(): void {
+    this.cut();
+    this.server.close();
+  }
+}
+
+/** One node, and what its connections have told it. */
+export class PeerNode implements PeerHandlers {
+  readonly replica: ReplicaId;
+  readonly peers: Peers;
+  readonly messages: Message[] = [];
+  readonly forwards: { from: ReplicaId; message: Forward | ForwardReply }[] = [];
+  /** '+2': reachable, '-2': unreachable. */
+  readonly reach: string[] = [];
+  readonly snapshots: { message: Message; path: string }[] = [];
+  /** 'sent 2 100', 'failed 2'. */
+  readonly sent: string[] = [];
+  readonly logged: string[] = [];
+  turns = 0;
+  join: (request: Join) => Promise<JoinReply> = () => Promise.reject(new Error('nobody joins here'));
+
+  constructor(replica: ReplicaId, options: PeersOptions) {
+    this.replica = replica;
+    this.peers = new Peers({ ...options, log: { write: (_, text) => this.logged.push(text) } }, this);
+  }
+
+  onMessage(message: Message): void {
+    this.messages.push(message);
+  }
+
+  onTurn(): void {
+    this.turns++;
+  }
+
+  onForward(from: ReplicaId, message: Forward): void {
+    this.forwards.push({ from, message });
+  }
+
+  onForwardReply(from: ReplicaId, message: ForwardReply): void {
+    this.forwards.push({ from, message });
+  }
+
+  onUnreachable(replica: ReplicaId): void {
+    this.reach.push(`-${replica}`);
+  }
+
+  onReachable(replica: ReplicaId): void {
+    this.reach.push(`+${replica}`);
+  }
+
+  onSnapshotReceived(message: Message, path: string): void {
+    this.snapshots.push({ message, path });
+  }
+
+  onSnapshotSent(replica: ReplicaId, index: number): void {
+    this.sent.push(`sent ${replica} ${index}`);
+  }
+
+  onSnapshotFailed(replica: ReplicaId): void {
+    this.sent.push(`failed ${replica}`);
+  }
+
+  onJoin(request: Join): Promise<JoinReply> {
+    return this.join(request);
+  }
+
+  isConnectedTo(replica: ReplicaId): boolean {
+    return this.peers.status().some((each) => each.replica === replica && each.connected);
+  }
+}
+
+export class PeerNet {
+  readonly directory = mkdtempSync(join(tmpdir(), 'millrace-peers-'));
+  readonly nodes = new Map<ReplicaId, PeerNode>();
+  private readonly pool = new BackgroundPool();
+  /** By 'from to'. */
+  private readonly proxies = new Map<string, PeerProxy>();
+  private readonly tuning: Partial<PeersOptions>;
+
+  constructor(tuning: Partial<PeersOptions> = {}) {
+    this.tuning = tuning;
+  }
+
+  /** What a node is made with, where a test does not say otherwise. */
+  options(replica: ReplicaId): PeersOptions {
+    return {
+      clusterId: 'c1',
+      nodeId: `id${replica}`,
+      nodeName: `n${replica}`,
+      replica,
+      group: 0,
+      secret: 'secret',
+      directory: join(this.directory, `r${replica}`),
+      pool: this.pool,
+      log: { write: () => {} },
+      ...this.tuning,
+    };
+  }
+
+  /** A node that listens and knows nobody yet. */
+  async add(replica: ReplicaId, options: Partial<PeersOptions> = {}): Promise<PeerNode> {
+    const node = new PeerNode(replica, { ...this.options(replica), ...options });
+    this.nodes.set(replica, node);
+    await node.peers.listen('127.0.0.1', 0);
+    return node;
+  }
+
+  /** Nodes 1 to `count`, each connected to each. */
+  async start(count: number): Promise<PeerNode[]> {
+    const nodes: PeerNode[] = [];
+    for (let replica = 1; replica <= count; replica++) nodes.push(await this.add(replica));
+    for (const { replica } of nodes) await this.introduce(replica);
+    await until(() => nodes.every((a) => nodes.every((b) => a === b || a.isConnectedTo(b.replica))));
+    return nodes;
+  }
+
+  /** Tells a node of all others. */
+  async introduce(replica: ReplicaId): Promise<void> {
+    const members: PeerAddress[] = [];
+    for (const other of this.nodes.keys()) {
+      if (other === replica) continue;
+      const { port } = await this.proxy(replica, other);
+      members.push({ replica: other, name: `n${other}`, host: '127.0.0.1', port });
+    }
+    this.nodes.get(replica)!.peers.setMembers(members);
+  }
+
+  /** On the way of what `from` dials to `to`. */
+  async proxy(from: ReplicaId, to: ReplicaId): Promise<PeerProxy> {
+    const key = `${from} ${to}`;
+    let proxy = this.proxies.get(key);
+    if (proxy === undefined) {
+      proxy = new PeerProxy(() => this.nodes.get(to)!.peers.port);
+      this.proxies.set(key, proxy);
+      await proxy.listen();
+    }
+    return proxy;
+  }
+
+  /** Both ways between two nodes, whoever dials. */
+  private between(a: ReplicaId, b: ReplicaId): PeerProxy[] {
+    return [this.proxies.get(`${a} ${b}`), this.proxies.get(`${b} ${a}`)].filter((proxy) => proxy !== undefined);
+  }
+
+  cut(a: ReplicaId, b: ReplicaId): void {
+    for (const proxy of this.between(a, b)) proxy.cut();
+  }
+
+  swallow(a: ReplicaId, b: ReplicaId): void {
+    for (const proxy of this.between(a, b)) proxy.mode = 'swallow';
+  }
+
+  heal(a: ReplicaId, b: ReplicaId): void {
+    for (const proxy of this.between(a, b)) proxy.heal();
+  }
+
+  onForward(a: ReplicaId, b: ReplicaId, change: (bytes: Buffer) => Buffer): void {
+    for (const proxy of this.between(a, b)) proxy.onForward = change;
+  }
+
+  async close(): Promise<void> {
+    for (const { peers } of this.nodes.values()) peers.close();
+    for (const proxy of this.proxies.values()) proxy.close();
+    await this.pool.destroy();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits until something holds; fails after a while. */
+export async function until(holds: () => boolean, timeoutMs = 8000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

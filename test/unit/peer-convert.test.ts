@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { Entry } from '../../engine/raft/entry.ts';
+import * as raft from '../../engine/raft/message.ts';
+import { Message } from '../../engine/raft/message.ts';
+import { fromWire, toBeat, toBeatReply, toWire } from '../../net/peer/convert.ts';
+import { FRAME_LIMIT, FrameReader, FrameWriter } from '../../net/peer/frame.ts';
+import { HEARTBEAT, HEARTBEAT_REPLY, type PeerMessage, PING } from '../../proto/messages.ts';
+
+const writer = new FrameWriter();
+
+/** What arrives of it, through a frame with `room` bytes of other things behind it. */
+function arrived(m: PeerMessage, room = 0): Message[] {
+  const frame = writer.write(m);
+  const memory = new Uint8Array(frame.length + room);
+  memory.set(frame);
+  const reader = new FrameReader(FRAME_LIMIT);
+  reader.push(memory, 0, frame.length);
+  const messages: Message[] = [];
+  expect(fromWire(reader.next()!, (message) => messages.push(message))).toBe(true);
+  return messages;
+}
+
+function message(type: number, fields: Partial<Message>): Message {
+  return Object.assign(new Message(type, 3, 1, 2, 77), fields);
+}
+
+function entry(index: number, kind: number, text: string): Entry {
+  return new Entry(index, 6, kind, Buffer.from(`<<${text}>>`), 2, text.length);
+}
+
+function contents({ index, term, kind, bytes, start, length }: Entry): unknown[] {
+  return [index, term, kind, Buffer.from(bytes.subarray(start, start + length)).toString()];
+}
+
+describe('a message of a replica arrives as it was sent', () => {
+  it.each([
+    ['PREVOTE', message(raft.PREVOTE, { index: 8, logTerm: 9 })],
+    ['PREVOTE_REPLY', message(raft.PREVOTE_REPLY, { reject: true })],
+    ['VOTE', message(raft.VOTE, { index: 8, logTerm: 9, force: true })],
+    ['VOTE_REPLY', message(raft.VOTE_REPLY, { reject: false })],
+    ['APPEND_REPLY', message(raft.APPEND_REPLY, { index: 8 })],
+    ['APPEND_REPLY refused', message(raft.APPEND_REPLY, { index: 8, reject: true, hint: 5, logTerm: 4 })],
+    ['TIMEOUT_NOW', message(raft.TIMEOUT_NOW, {})],
+    ['READ_INDEX', message(raft.READ_INDEX, { round: 2 ** 40, incarnation: 4 })],
+    ['READ_INDEX_REPLY', message(raft.READ_INDEX_REPLY, { round: 3, incarnation: 4, index: 5 })],
+    ['APPEND of nothing', message(raft.APPEND, { index: 8, logTerm: 9, commit: 7 })],
+  ])('%s', (_, sent) => {
+    expect(arrived(toWire(sent))).toEqual([sent]);
+  });
+
+  it('APPEND, with its entries', () => {
+    const entries = [entry(9, 0, 'one'), entry(10, 2, ''), entry(11, 1, 'three')];
+    const sent = message(raft.APPEND, { index: 8, logTerm: 5, commit: 4, entries });
+    const [got] = arrived(toWire(sent));
+    expect(got.entries.map(contents)).toEqual(entries.map(contents));
+    expect(got.entries.every((each) => each instanceof Entry)).toBe(true);
+    expect({ ...got, entries: [] }).toEqual({ ...sent, entries: [] });
+  });
+
+  it('HEARTBEAT and its reply, several in a frame', () => {
+    const beats = [message(raft.HEARTBEAT, { commit: 5, round: 6 }), message(raft.HEARTBEAT, { commit: 7, round: 8 })];
+    expect(arrived({ type: HEARTBEAT, beats: beats.map(toBeat) })).toEqual(beats);
+    const replies = [message(raft.HEARTBEAT_REPLY, { round: 6 })];
+    expect(arrived({ type: HEARTBEAT_REPLY, beats: replies.map(toBeatReply) })).toEqual(replies);
+  });
+});
+
+it('SNAPSHOT does not travel as it is, and others are not for replicas', () => {
+  expect(() => toWire(message(raft.SNAPSHOT, {}))).toThrow('does not travel');
+  expect(fromWire({ type: PING, id: 1, answer: false }, () => {})).toBe(false);
+});
+
+it('entries keep the memory that they fill, and leave memory that is mostly of others', () => {
+  const entries = [entry(9, 0, 'x'.repeat(4000)), entry(10, 0, 'y'.repeat(4000))];
+  const sent = toWire(message(raft.APPEND, { index: 8, entries }));
+  const [kept] = arrived(sent, 10_000);
+  expect(kept.entries[0].bytes.length).toBeGreaterThan(18_000);
+  const [copied] = arrived(sent, 60_000);
+  expect(copied.entries.map((each) => each.bytes.length)).toEqual([8000, 8000]);
+  expect(copied.entries.map(contents)).toEqual(entries.map(contents));
+});
