@@ -24,22 +24,13 @@ import type { Disk } from '../log/disk.ts';
 import { fromDisk, LogError } from '../log/errors.ts';
 import type { Log } from '../log/log.ts';
 import { GROUP, tornNote } from '../log/opening.ts';
-import { TYPE_RESTART } from '../log/record.ts';
-import { type LogScan, openLog } from '../log/recover.ts';
+import { openLog } from '../log/recover.ts';
 import { listSegments, putAside } from '../log/segment.ts';
 import { DEFAULT_LOG_OPTIONS, type LogOptions, type SegmentLog } from '../log/segmentlog.ts';
-import {
-  ENTRY_COMMAND,
-  ENTRY_CONFIG,
-  Entry,
-  type HardState,
-  type LogIndex,
-  NO_BYTES,
-  type SnapshotMeta,
-  type Term,
-} from './entry.ts';
-import { Restored } from './options.ts';
+import { Entry, type HardState, type LogIndex, type SnapshotMeta, type Term } from './entry.ts';
+import type { Restored } from './options.ts';
 import type { Identity } from './storage.ts';
+import { behind, lost, type OpenedLog, readConfigs, restoredFrom } from './storeopened.ts';
 import { StateFile } from './storestate.ts';
 
 export class RaftStore {
@@ -84,25 +75,30 @@ export class RaftStore {
 
   /** Opens the log, and gives back what it holds behind this snapshot. Once, unless the replica is lost and begins anew. */
   restore(snapshot: SnapshotMeta): Restored {
+    return restoredFrom(snapshot, this.open(snapshot.index, snapshot.term));
+  }
+
+  /** The same as plain data, for `restoredFrom` in another thread. */
+  open(snapshotIndex: LogIndex, snapshotTerm: Term): OpenedLog {
     const { state } = this.file;
     if (this.log !== undefined) throw new Error('raft: the log is restored already');
-    if (state.isInMemory || state.isGivenUp) return new Restored(snapshot, state.hardState, true);
+    if (state.isInMemory || state.isGivenUp) return lost(state.hardState, snapshotIndex);
     if (state.logNumber === 0) this.clear();
     const scan = openLog(this.disk, this.directory, this.options);
     const configs = readConfigs(scan);
     if (state.logNumber !== 0 && scan.logNumber !== state.logNumber) {
       scan.stop();
-      return new Restored(snapshot, state.hardState, true);
+      return lost(state.hardState, snapshotIndex);
     }
-    if (scan.firstIndex(GROUP) > snapshot.index + 1 && scan.lastIndex(GROUP) > snapshot.index) {
+    if (scan.firstIndex(GROUP) > snapshotIndex + 1 && scan.lastIndex(GROUP) > snapshotIndex) {
       scan.stop();
-      throw missing(this.directory, snapshot.index, scan.firstIndex(GROUP));
+      throw missing(this.directory, snapshotIndex, scan.firstIndex(GROUP));
     }
     const log = scan.finish();
     if (scan.torn !== undefined) this.notes.push(tornNote(scan.torn));
     if (state.logNumber === 0) this.file.update({ logNumber: log.logNumber });
     this.log = log;
-    return this.restored(log, snapshot, configs);
+    return behind(log, snapshotIndex, snapshotTerm, state.hardState, configs);
   }
 
   /** What lies here is another replica's log, or that of a node without a group. */
@@ -117,27 +113,6 @@ export class RaftStore {
     } catch (error) {
       throw fromDisk(error);
     }
-  }
-
-  private restored(log: SegmentLog, snapshot: SnapshotMeta, configs: readonly ConfigEntry[]): Restored {
-    const last = log.lastIndex(GROUP);
-    const term = Math.max(snapshot.term, log.termAt(GROUP, last));
-    const { hardState } = this.file.state;
-    const restored = new Restored(snapshot, term > hardState.term ? { term, vote: 0 } : hardState);
-    // -1 when the log begins behind the snapshot.
-    const termThere = log.termAt(GROUP, snapshot.index);
-    if (last < snapshot.index || (termThere !== -1 && termThere !== snapshot.term)) {
-      log.restartAt(GROUP, snapshot.index + 1);
-      return restored;
-    }
-    let next = 0;
-    for (let index = snapshot.index + 1; index <= last; index++) {
-      while (next < configs.length && configs[next].index < index) next++;
-      const bytes = next < configs.length && configs[next].index === index ? configs[next].bytes : NO_BYTES;
-      const kind = bytes === NO_BYTES ? ENTRY_COMMAND : ENTRY_CONFIG;
-      restored.entry(index, log.termAt(GROUP, index), kind, bytes, 0, bytes.length);
-    }
-    return restored;
   }
 
   // ---------------------------------------------------------------- work
@@ -240,23 +215,6 @@ export function readEntries(log: Log, from: LogIndex, to: LogIndex, maxBytes: nu
     return bytes < maxBytes;
   });
   return entries;
-}
-
-interface ConfigEntry {
-  readonly index: LogIndex;
-  readonly bytes: Uint8Array;
-}
-
-/** Reads the log to its end. The configurations in it that no later record has replaced, in order. */
-function readConfigs(scan: LogScan): ConfigEntry[] {
-  const configs: ConfigEntry[] = [];
-  for (let record = scan.next(); record !== undefined; record = scan.next()) {
-    const { index, type, kind, bytes, start, length } = record;
-    if (type === TYPE_RESTART) configs.length = 0;
-    while (configs.length > 0 && configs[configs.length - 1].index >= index) configs.pop();
-    if (kind === ENTRY_CONFIG) configs.push({ index, bytes: bytes.slice(start, start + length) });
-  }
-  return configs;
 }
 
 function missing(directory: string, last: LogIndex, first: LogIndex): LogError {
