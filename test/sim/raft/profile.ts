@@ -1,0 +1,112 @@
+/**
+ * What kind of trouble a seed has. Each kind is present in some seeds and absent in others, at strengths that vary, since faults
+ * that are always there hide each other: a group that never has a leader for long never commits anything that could be lost
+ * (Groce et al., "Swarm Testing", 2012).
+ */
+import type { Chance } from './chance.ts';
+
+/** Virtual time of one tick. */
+export const TICK_MS = 10;
+
+export interface Profile {
+  /** How long there is trouble. */
+  readonly troubleMs: number;
+  readonly voters: number;
+  readonly clients: number;
+  /** Mean time between a client's operations. */
+  readonly thinkMs: number;
+  readonly clientTimeoutMs: number;
+
+  // The core.
+  readonly electionTicks: number;
+  readonly leaseTicks: number;
+  readonly appendBytes: number;
+  readonly windowMessages: number;
+  readonly windowBytes: number;
+  readonly uncommittedBytes: number;
+  readonly keptBytes: number;
+
+  // The network.
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  readonly lossPercent: number;
+  readonly repeatPercent: number;
+  /** Messages that arrive when everybody has forgotten them. */
+  readonly heldPercent: number;
+  readonly heldMs: number;
+  /** Messages of a link keep their order, but for those held back. */
+  readonly isOrdered: boolean;
+
+  // Mean times between events of a kind in the whole world; Infinity: never.
+  readonly cutEveryMs: number;
+  readonly partitionEveryMs: number;
+  readonly cutForMs: number;
+  readonly crashEveryMs: number;
+  readonly crashAllEveryMs: number;
+  readonly downForMs: number;
+  readonly freezeEveryMs: number;
+  readonly clockEveryMs: number;
+  readonly fullEveryMs: number;
+  readonly syncFailsEveryMs: number;
+  readonly slowDiskEveryMs: number;
+  readonly snapshotEveryMs: number;
+  readonly changeEveryMs: number;
+  readonly wipeEveryMs: number;
+  readonly transferEveryMs: number;
+  readonly contestEveryMs: number;
+  readonly slowApplyEveryMs: number;
+
+  /** Of ticks: clocks run at up to this much more or less than real time. */
+  readonly skewPercent: number;
+  /** From a write to its completion. */
+  readonly diskMs: number;
+}
+
+export function drawProfile(c: Chance): Profile {
+  // A kind of trouble that is there at all is there often enough to meet others.
+  const every = (percent: number, fromMs: number, toMs: number) =>
+    c.percent(percent) ? c.between(fromMs, toMs) : Number.POSITIVE_INFINITY;
+  const electionTicks = c.pick([4, 5, 8, 10]);
+  const hasLease = c.percent(30) && electionTicks > 5;
+  return {
+    troubleMs: c.between(1500, 4000),
+    voters: c.pick([3, 3, 3, 3, 5, 5, 4, 2]),
+    clients: 2 + c.below(4),
+    thinkMs: c.pick([5, 15, 40]),
+    clientTimeoutMs: c.pick([80, 200, 500]),
+    electionTicks,
+    leaseTicks: hasLease ? Math.floor(electionTicks / 2) : 0,
+    appendBytes: c.pick([1, 60, 200, 4000]),
+    windowMessages: 1 + c.below(6),
+    windowBytes: c.pick([1, 100, 1000, 10_000]),
+    uncommittedBytes: c.pick([200, 2000, 100_000]),
+    keptBytes: c.pick([0, 0, 100, 1000, 100_000]),
+    delayMs: c.pick([0.2, 1, 1, 4]),
+    jitterMs: c.pick([0.2, 2, 8, 20]),
+    lossPercent: c.pick([0, 0, 2, 12, 30]),
+    repeatPercent: c.pick([0, 0, 2, 10]),
+    heldPercent: c.pick([0, 0.5, 2, 5]),
+    heldMs: c.pick([60, 200, 800]),
+    isOrdered: c.percent(40),
+    cutEveryMs: every(50, 60, 500),
+    partitionEveryMs: every(50, 100, 600),
+    cutForMs: c.pick([40, 120, 400]),
+    crashEveryMs: every(60, 60, 600),
+    crashAllEveryMs: every(15, 300, 1500),
+    downForMs: c.pick([10, 60, 250]),
+    freezeEveryMs: every(35, 80, 500),
+    clockEveryMs: every(30, 100, 800),
+    fullEveryMs: every(20, 150, 800),
+    syncFailsEveryMs: every(15, 200, 1000),
+    slowDiskEveryMs: every(35, 100, 500),
+    snapshotEveryMs: every(70, 60, 500),
+    changeEveryMs: every(45, 60, 500),
+    wipeEveryMs: every(20, 300, 1500),
+    transferEveryMs: every(35, 50, 400),
+    contestEveryMs: every(25, 80, 400),
+    slowApplyEveryMs: every(20, 150, 600),
+    // A lease holds while no clock runs (electionTicks - 1) / leaseTicks as fast as another.
+    skewPercent: hasLease ? c.pick([0, 10, 20]) : c.pick([0, 5, 30]),
+    diskMs: c.pick([0.1, 1, 1, 5, 15]),
+  };
+}
