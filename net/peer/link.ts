@@ -24,6 +24,9 @@ const DIRECT_BYTES = 16 * 1024;
 /** Of the box that gathers short frames. */
 const BOX_BYTES = 64 * 1024;
 
+/** What `onClosed` says when nothing was wrong here. */
+export const CLOSED_BY_PEER = 'closed by the other side';
+
 export interface LinkHandlers {
   /** The handshake is done: `link.peer` is known. */
   onProven(link: Link): void;
@@ -64,7 +67,6 @@ export class Link {
   private pings = 0;
   /** When the ping under way was sent; 0 when there is none. */
   private pingedAtMs = 0;
-  private text = 'closed by the other side';
 
   /** `writer` may be shared by all links of the thread. */
   constructor(
@@ -83,8 +85,8 @@ export class Link {
     socket.on('data', (b: Buffer) => this.receive(new Uint8Array(b.buffer, b.byteOffset, b.length)));
     socket.on('drain', () => this.drained());
     socket.on('error', (error) => this.close(error.message));
-    socket.on('end', () => this.close(this.text));
-    socket.on('close', () => this.close(this.text));
+    socket.on('end', () => this.close(CLOSED_BY_PEER));
+    socket.on('close', () => this.close(CLOSED_BY_PEER));
     if (isOpener) {
       this.send(handshaker.greeting);
       this.flush();
@@ -230,7 +232,6 @@ export class Link {
   close(text: string): void {
     if (!this.isOpen) return;
     this.isOpen = false;
-    this.text = text;
     this.socket.destroy();
     this.handlers.onClosed(this, text);
   }

@@ -18,7 +18,8 @@ import { fromWire, toBeat, toBeatReply, toWire } from './convert.ts';
 import { Dialer } from './dialer.ts';
 import { FRAME_LIMIT, FrameWriter } from './frame.ts';
 import { Handshaker, printable, type Self } from './handshake.ts';
-import { Link, type LinkHandlers, TICK_MS, UNSENT_LIMIT } from './link.ts';
+import { askToJoin } from './join.ts';
+import { CLOSED_BY_PEER, Link, type LinkHandlers, TICK_MS, UNSENT_LIMIT } from './link.ts';
 import { SnapshotReceiver } from './snapshotreceiver.ts';
 import { SnapshotSender } from './snapshotsender.ts';
 import { Transport } from './transport.ts';
@@ -29,6 +30,8 @@ export const PAYLOAD_LIMIT = FRAME_LIMIT - 1024 * 1024;
 const TWIN_MS = 500;
 /** Connections whose handshake is under way; more are closed at once. */
 const STRANGERS_LIMIT = 64;
+/** Refusals for the same reason are logged so often. */
+const REFUSALS_MS = 10_000;
 
 /** A replica that is a member, or has connected to us without our knowing of it (yet). */
 class Peer {
@@ -46,6 +49,9 @@ class Peer {
 }
 
 export class Peers implements LinkHandlers {
+  /** For a node that has no Peers yet: asks the member at this address to make it one, too. */
+  static readonly askToJoin = askToJoin;
+
   private readonly options: PeersOptions;
   private readonly handlers: PeerHandlers;
   private readonly self: Self;
@@ -60,6 +66,8 @@ export class Peers implements LinkHandlers {
   private readonly ticker: NodeJS.Timeout;
   private server: net.Server | undefined = undefined;
   private isClosed = false;
+  private lastRefusal = '';
+  private lastRefusalMs = 0;
 
   constructor(options: PeersOptions, handlers: PeerHandlers) {
     const { clusterId, nodeId, nodeName, group, replica, directory, log } = options;
@@ -277,6 +285,16 @@ export class Peers implements LinkHandlers {
     this.sender.resume(replica);
   }
 
+  /** Whoever is refused tries again: one line for many attempts. Who goes by himself says why in his own log. */
+  private logRefusal(link: Link, text: string): void {
+    const now = performance.now();
+    if (text === '' || text === CLOSED_BY_PEER) return;
+    if (text === this.lastRefusal && now - this.lastRefusalMs < REFUSALS_MS) return;
+    this.lastRefusal = text;
+    this.lastRefusalMs = now;
+    this.options.log.write('warning', `Refused ${link.remote}, which is no peer: ${text}`);
+  }
+
   private dialerOf(link: Link): Dialer | undefined {
     for (const { dialer } of this.peers.values()) if (dialer?.link === link) return dialer;
     return undefined;
@@ -361,7 +379,7 @@ export class Peers implements LinkHandlers {
     if (this.isClosed) return;
     if (peer === undefined) {
       if (dialer !== undefined) dialer.failed(text);
-      else if (text !== '') this.options.log.write('warning', `Peer at ${link.remote} refused: ${text}`);
+      else this.logRefusal(link, text);
       return;
     }
     const isCurrent = peer.link === link;
