@@ -3,7 +3,6 @@
  * builds the replica from it. A step per record for the one, a step per entry for the other.
  */
 import { GROUP } from '../log/opening.ts';
-import { TYPE_RESTART } from '../log/record.ts';
 import type { LogScan } from '../log/recover.ts';
 import type { SegmentLog } from '../log/segmentlog.ts';
 import {
@@ -86,8 +85,7 @@ export function behind(
 export function readConfigs(scan: LogScan): ConfigEntry[] {
   const configs: ConfigEntry[] = [];
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
-    const { index, type, kind, bytes, start, length } = record;
-    if (type === TYPE_RESTART) configs.length = 0;
+    const { index, kind, bytes, start, length } = record;
     while (configs.length > 0 && configs[configs.length - 1].index >= index) configs.pop();
     if (kind === ENTRY_CONFIG) configs.push({ index, bytes: bytes.slice(start, start + length) });
   }

@@ -92,6 +92,15 @@ export class StateFile {
   }
 }
 
+/**
+ * For the repair of a damaged log, before it gives up entries: the replica may have answered for them, so it is lost from now on. Nothing
+ * where no replica has been. While no server holds the directory.
+ */
+export function giveUpLog(disk: Disk, directory: string): void {
+  const found = read(disk, directory);
+  if (found !== undefined) write(disk, directory, { ...found, isGivenUp: true });
+}
+
 function read(disk: Disk, directory: string): StoreState | undefined {
   const path = statePath(directory);
   try {

@@ -3,7 +3,7 @@ import { Configuration, encodeConfig } from '../../engine/raft/config.ts';
 import { ENTRY_COMMAND, ENTRY_CONFIG, ENTRY_NOOP, Entry, type SnapshotMeta } from '../../engine/raft/entry.ts';
 import type { Restored } from '../../engine/raft/options.ts';
 import { RaftStore } from '../../engine/raft/store.ts';
-import { statePath } from '../../engine/raft/storestate.ts';
+import { giveUpLog, statePath } from '../../engine/raft/storestate.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { seeded } from '../support/seeded.ts';
 
@@ -209,6 +209,21 @@ it('says that it is lost when its log is gone, or is another', () => {
   otherStore.close();
   on.place(`${DIRECTORY}/0000000000000001.log`, other.contents(`${DIRECTORY}/0000000000000001.log`));
   expect(reopened(on).restored.isLost).toBe(true);
+});
+
+it('is lost once its log was repaired by giving up entries', () => {
+  const on = disk();
+  giveUpLog(on, DIRECTORY);
+  expect(on.list(DIRECTORY)).toEqual([]);
+  const store = begun(on);
+  store.write({ term: 2, vote: 3 }, null, entries(1, 3, 2));
+  store.close();
+  giveUpLog(on, DIRECTORY);
+  on.crash('unsynced');
+  const { store: again, restored } = reopened(on);
+  expect([restored.isLost, again.incarnation]).toEqual([true, 2]);
+  again.begin({ ...IDENTITY, replica: 4 });
+  expect(again.restore(NOTHING).isLost).toBe(false);
 });
 
 it('begins again under another identity, with nothing of what was', () => {
