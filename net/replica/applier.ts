@@ -24,7 +24,7 @@ export interface ApplierHooks {
   fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
   /** Entries up to `index` are in the state, whose clock is `nowMs`. */
   applied(index: LogIndex, nowMs: number): void;
-  /** An entry was applied that was proposed here, or one that another leader put in its place (`ours` false). */
+  /** An entry is about to be applied that was proposed here, or one that another leader put in its place (`ours` false). */
   settled(proposal: Proposal, index: LogIndex, ours: boolean): void;
   /** The slice is over and there is more. */
   more(): void;
@@ -156,15 +156,15 @@ export class Applier {
       if (entry.kind === ENTRY_COMMAND) this.batch.open(entry.bytes, entry.start, entry.start + entry.length);
       this.current = entry;
       this.command = 0;
-      if (this.proposal !== undefined && this.proposal.term !== entry.term) {
-        this.hooks.settled(this.proposal, entry.index, false);
-        this.proposal = undefined;
+      if (this.proposal !== undefined) {
+        const ours = this.proposal.term === entry.term;
+        this.hooks.settled(this.proposal, entry.index, ours);
+        if (!ours) this.proposal = undefined;
       }
     }
     const entry = this.current;
     if (entry.kind === ENTRY_COMMAND && !this.runCommands(entry)) return false;
     if (this.outstanding > 0) return false;
-    if (this.proposal !== undefined) this.hooks.settled(this.proposal, entry.index, true);
     this.current = undefined;
     this.proposal = undefined;
     this.head++;

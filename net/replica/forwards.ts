@@ -209,7 +209,8 @@ export class Forwarded implements ReplyTarget {
   /** How far its requests are staged. */
   at = 0;
   private isClosed = false;
-  index = 0;
+  /** The last entry with commands of it. */
+  private index: LogIndex = 0;
   private readonly parts: Uint8Array[] = [];
   private missing = 0;
   private readonly send: (to: ReplicaId, message: PeerMessage) => boolean;
@@ -228,6 +229,10 @@ export class Forwarded implements ReplyTarget {
   next(): number {
     this.missing++;
     return this.parts.push(NOTHING) - 1;
+  }
+
+  settled(index: LogIndex): void {
+    this.index = index;
   }
 
   deliver(seq: number, from: Uint8Array, start: number, length: number): void {

@@ -6,11 +6,13 @@ import type { Call } from '../../engine/call.ts';
 import { arityFits, BLOCKING, type CommandRow, DENYOOM, SCOPE_NONE, WRITE } from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
+import type { LogIndex } from '../../engine/raft/entry.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
 import { type Forwarded, type Forwards, NO_LEADER_TEXT } from './forwards.ts';
+import { onceRow } from './once.ts';
 import { Planner } from './planner.ts';
 import type { Proposals, ReplyTarget } from './proposals.ts';
 import type { Reads } from './reads.ts';
@@ -42,6 +44,8 @@ export class ReplicaFront implements Front {
   private planning: object | undefined = undefined;
   /** When there was a leader last; performance.now(). */
   ledMs = performance.now();
+  /** The error for writes while the log cannot be written here: only who leads needs it. */
+  trouble = '';
   /** Results of blocking commands that their sessions are to pick up. */
   private readonly attempts = new Map<Session, Attempt>();
 
@@ -72,7 +76,10 @@ export class ReplicaFront implements Front {
 
   execute(session: Session, row: CommandRow): Outcome | typeof PASS {
     if ((row.flags & WRITE) !== 0) return this.write(session, row);
-    if (row.scope === SCOPE_NONE) return PASS;
+    // WAIT is about the writes before it, so it comes when they are answered.
+    if (row.scope === SCOPE_NONE) {
+      return row.name === 'wait' && session.hasOutstanding ? this.dispatcher.stall(session) : PASS;
+    }
     // A connection sees what it wrote before.
     if (session.hasOutstanding) return this.dispatcher.stall(session);
     if (this.reads.permits(session, session.consistency, session.maxAgeMs)) return PASS;
@@ -109,9 +116,16 @@ export class ReplicaFront implements Front {
   /** Stages the request in `call`, as the leader: QUEUED, STALLED when it has to be tried again, DONE with an error in `call.reply`. */
   private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number): Outcome {
     const { call, proposals } = this;
+    if (this.trouble !== '') return this.reject(this.trouble);
+    let { flags } = row;
+    if (row.name === 'once') {
+      const command = onceRow(call, this.dispatcher.table);
+      if (typeof command === 'string') return this.reject(command);
+      flags = command.flags;
+    }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
-    if ((row.flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
+    if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
     if (row.name !== 'spop') {
       this.planning = undefined;
       proposals.stage(call, call, 0, target, seq, protocol);
@@ -156,6 +170,7 @@ export class ReplicaFront implements Front {
     if (this.core.isLeader) {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
+      if (this.trouble !== '') return this.reject(this.trouble);
       // A seed tells those that try again: they pass over keys of a wrong type.
       this.proposals.stage(call, call, next.isRetry ? 1 : 0, next, 0, session.protocol);
     } else if (leader !== 0) {
@@ -279,6 +294,10 @@ export class Attempt implements ReplyTarget {
 
   block(row: CommandRow, waitMs: number): void {
     this.front.block(this, row, waitMs);
+  }
+
+  settled(index: LogIndex): void {
+    this.session.settled(index);
   }
 
   deliver(_seq: number, from: Uint8Array, start: number, length: number): void {

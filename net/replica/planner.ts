@@ -17,6 +17,7 @@ export interface Plan {
 }
 
 const NAME = 'SRANDMEMBER';
+const MINUS = 45;
 
 export class Planner {
   private readonly call: Call;
@@ -49,7 +50,12 @@ export class Planner {
     return {
       request: this.effect,
       answer: (target) => ({
-        deliver: (seq) => target.deliver(seq, planned, 0, planned.length),
+        deliver: (seq, from, start, length) => {
+          // An error says that it was not done, or that nobody knows.
+          if (from[start] === MINUS) target.deliver(seq, from, start, length);
+          else target.deliver(seq, planned, 0, planned.length);
+        },
+        settled: (index) => target.settled?.(index),
       }),
     };
   }
