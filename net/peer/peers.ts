@@ -6,7 +6,8 @@
  * Both sides dial. When that leads to two connections, both keep the one that the node with the lower id opened. But one that
  * has stood for a while gives way to any new one: its other end dials only when it has none, so what we hold is dead.
  *
- * Messages may be lost at any time, as Raft allows. What is lost with a connection is said once, by `onUnreachable`.
+ * Messages may be lost at any time, as Raft allows. What is lost with a connection is said once, by `onUnreachable`. No handler is called
+ * from within a call of ours.
  */
 import { mkdirSync } from 'node:fs';
 import type net from 'node:net';
@@ -111,7 +112,7 @@ export class Peers implements LinkHandlers {
       peer.dialer.close();
       peer.dialer = undefined;
       if (peer.link === undefined) this.forget(peer);
-      else peer.link.close('no longer a member');
+      else queueMicrotask(() => peer.dialer === undefined && peer.link?.close('no longer a member'));
     }
     for (const address of others) {
       const peer = this.peerOf(address.replica);
@@ -139,15 +140,17 @@ export class Peers implements LinkHandlers {
    */
   sendTo(replica: ReplicaId, message: wire.PeerMessage): boolean {
     const peer = this.peers.get(replica);
-    if (peer === undefined || peer.link === undefined) return false;
-    if (!this.takes(peer, peer.link)) {
-      if (message.type === wire.FORWARD_REPLY && peer.link.pendingBytes > 2 * UNSENT_LIMIT) {
-        peer.link.close('it does not take the replies it has asked for');
-      }
+    const link = peer?.link;
+    if (peer === undefined || link === undefined) return false;
+    if (!this.takes(peer, link)) {
       if (message.type !== wire.FORWARD_REPLY) return false;
+      if (link.pendingBytes > 2 * UNSENT_LIMIT) {
+        queueMicrotask(() => link.close('it does not take the replies that it has asked for'));
+        return false;
+      }
     }
-    peer.link.send(message);
-    return peer.link.isOpen;
+    link.send(message);
+    return link.isOpen;
   }
 
   private sendNow(replica: ReplicaId, message: wire.PeerMessage): boolean {
@@ -225,7 +228,9 @@ export class Peers implements LinkHandlers {
     if (link.isClogged) return false;
     if (link.pendingBytes <= UNSENT_LIMIT) return true;
     link.isClogged = true;
-    this.handlers.onUnreachable(peer.replica);
+    queueMicrotask(() => {
+      if (link.isOpen && link.isClogged) this.handlers.onUnreachable(peer.replica);
+    });
     return false;
   }
 

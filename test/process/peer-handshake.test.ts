@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Message, READ_INDEX } from '../../engine/raft/message.ts';
 import { toWire } from '../../net/peer/convert.ts';
-import { FRAME_LIMIT, FrameReader, FrameWriter, HANDSHAKE_FRAME_LIMIT } from '../../net/peer/frame.ts';
+import { FrameWriter, HANDSHAKE_FRAME_LIMIT } from '../../net/peer/frame.ts';
 import { Handshaker } from '../../net/peer/handshake.ts';
 import { Peers } from '../../net/peer/peers.ts';
 import {
@@ -17,55 +17,13 @@ import {
   type PeerMessage,
   PING,
 } from '../../proto/messages.ts';
-import { PeerNet, type PeerNode, until } from '../support/peers.ts';
+import { PeerNet, type PeerNode, Stranger, until } from '../support/peers.ts';
 
 let peerNet: PeerNet;
 beforeEach(() => {
   peerNet = new PeerNet();
 });
 afterEach(() => peerNet.close());
-
-/** Somebody at a node's port who says what a test wants. */
-class Stranger {
-  readonly got: PeerMessage[] = [];
-  isClosed = false;
-  readonly socket: net.Socket;
-  private readonly reader = new FrameReader(FRAME_LIMIT);
-  private readonly writer = new FrameWriter();
-
-  constructor(port: number) {
-    this.socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
-    this.socket.on('error', () => {});
-    this.socket.on('close', () => {
-      this.isClosed = true;
-    });
-    this.socket.on('data', (bytes) => {
-      this.reader.push(bytes);
-      for (let m = this.reader.next(); m !== undefined; m = this.reader.next()) this.got.push(m);
-    });
-  }
-
-  send(message: PeerMessage): void {
-    this.socket.write(this.writer.write(message).slice());
-  }
-
-  bytes(message: PeerMessage): Uint8Array {
-    return this.writer.write(message).slice();
-  }
-
-  async shakeHands(replica: number, secret = 'secret'): Promise<void> {
-    const self = {
-      clusterId: 'c1',
-      nodeId: `id${replica}`,
-      nodeName: `n${replica}`,
-      replicas: [{ group: 0, replica }],
-    };
-    const handshaker = new Handshaker('opener', self, secret);
-    this.send(handshaker.greeting);
-    await until(() => this.got.length > 0);
-    this.send(handshaker.take(this.got.shift()!)!);
-  }
-}
 
 async function two(options: Parameters<PeerNet['add']>[1]): Promise<[PeerNode, PeerNode]> {
   const a = await peerNet.add(1);

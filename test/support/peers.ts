@@ -10,17 +10,20 @@ import type { ReplicaId } from '../../engine/raft/entry.ts';
 import type { Message } from '../../engine/raft/message.ts';
 import { BackgroundPool } from '../../engine/snapshot/pool.ts';
 import type { PeerAddress, PeerHandlers, PeersOptions } from '../../net/peer/api.ts';
+import { FRAME_LIMIT, FrameReader, FrameWriter } from '../../net/peer/frame.ts';
+import { Handshaker } from '../../net/peer/handshake.ts';
 import { Peers } from '../../net/peer/peers.ts';
-import type { Forward, ForwardReply, Join, JoinReply } from '../../proto/messages.ts';
+import type { Forward, ForwardReply, Join, JoinReply, PeerMessage } from '../../proto/messages.ts';
 
 /** Passes bytes on between whoever connects to it and `target`. */
 export class PeerProxy {
   /** pass; swallow: nothing arrives, nothing ends; cut: nobody is connected. */
   mode: 'pass' | 'swallow' | 'cut' = 'pass';
-  /** Bytes that have passed towards the target. */
-  forwarded = 0;
-  /** Changes what passes towards the target. */
-  onForward: (bytes: Buffer) => Buffer = (bytes) => bytes;
+  /** Sees and may change what passes to the target, and from it. */
+  onForward: (bytes: Buffer) => void = () => {};
+  onBackward: (bytes: Buffer) => void = () => {};
+  /** Of each direction. */
+  bytesPerMs = Number.POSITIVE_INFINITY;
   private readonly target: () => number;
   private readonly server: net.Server;
   private readonly sockets = new Set<net.Socket>();
@@ -48,19 +51,21 @@ export class PeerProxy {
       return;
     }
     const to = net.connect({ port: this.target(), host: '127.0.0.1', noDelay: true });
-    this.tie(from, to, (bytes) => {
-      this.forwarded += bytes.length;
-      return this.onForward(bytes);
-    });
-    this.tie(to, from, (bytes) => bytes);
+    this.tie(from, to, (bytes) => this.onForward(bytes));
+    this.tie(to, from, (bytes) => this.onBackward(bytes));
   }
 
-  private tie(from: net.Socket, to: net.Socket, change: (bytes: Buffer) => Buffer): void {
+  private tie(from: net.Socket, to: net.Socket, see: (bytes: Buffer) => void): void {
     this.sockets.add(from);
     from.on('data', (bytes) => {
       if (this.mode !== 'pass') return;
+      if (this.bytesPerMs !== Number.POSITIVE_INFINITY) {
+        from.pause();
+        setTimeout(() => from.resume(), bytes.length / this.bytesPerMs);
+      }
       // A slow reader behind the proxy slows down the writer in front of it.
-      if (!to.write(change(bytes))) {
+      see(bytes);
+      if (!to.write(bytes)) {
         from.pause();
         to.once('drain', () => from.resume());
       }
@@ -239,8 +244,14 @@ export class PeerNet {
     for (const proxy of this.between(a, b)) proxy.heal();
   }
 
-  onForward(a: ReplicaId, b: ReplicaId, change: (bytes: Buffer) => Buffer): void {
-    for (const proxy of this.between(a, b)) proxy.onForward = change;
+  throttle(a: ReplicaId, b: ReplicaId, bytesPerMs: number): void {
+    for (const proxy of this.between(a, b)) proxy.bytesPerMs = bytesPerMs;
+  }
+
+  /** Sees and may change what goes from one node to another, whoever has dialed. */
+  onPass(from: ReplicaId, to: ReplicaId, see: (bytes: Buffer) => void): void {
+    this.proxies.get(`${from} ${to}`)!.onForward = see;
+    this.proxies.get(`${to} ${from}`)!.onBackward = see;
   }
 
   async close(): Promise<void> {
@@ -248,6 +259,48 @@ export class PeerNet {
     for (const proxy of this.proxies.values()) proxy.close();
     await this.pool.destroy();
     rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Somebody at a node's port who says what a test wants. */
+export class Stranger {
+  readonly got: PeerMessage[] = [];
+  isClosed = false;
+  readonly socket: net.Socket;
+  private readonly reader = new FrameReader(FRAME_LIMIT);
+  private readonly writer = new FrameWriter();
+
+  constructor(port: number) {
+    this.socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => {
+      this.isClosed = true;
+    });
+    this.socket.on('data', (bytes) => {
+      this.reader.push(bytes);
+      for (let m = this.reader.next(); m !== undefined; m = this.reader.next()) this.got.push(m);
+    });
+  }
+
+  send(message: PeerMessage): void {
+    this.socket.write(this.writer.write(message).slice());
+  }
+
+  bytes(message: PeerMessage): Uint8Array {
+    return this.writer.write(message).slice();
+  }
+
+  async shakeHands(replica: number, secret = 'secret'): Promise<void> {
+    const self = {
+      clusterId: 'c1',
+      nodeId: `id${replica}`,
+      nodeName: `n${replica}`,
+      replicas: [{ group: 0, replica }],
+    };
+    const handshaker = new Handshaker('opener', self, secret);
+    this.send(handshaker.greeting);
+    await until(() => this.got.length > 0);
+    this.send(handshaker.take(this.got.shift()!)!);
   }
 }
 
