@@ -4,9 +4,9 @@
  * a reset, without an error that a proxy in between would make, and connections that cannot even begin stay quiet, too.
  *
  * ```
- *   here ---- node 0 (10.x.y.1)       one address per node, the same over each of its devices
+ *   here ---- node 0 (198.18.x.1)       one address per node, the same over each of its devices
  *     \  \      |
- *      \   \  node 1 (10.x.y.2)
+ *      \   \  node 1 (198.18.x.2)
  * ```
  *
  * Needs root and `ip` (package iproute2). Where that is missing `available` says so, and tests skip. Everything is taken down
@@ -33,7 +33,8 @@ export class Netns {
   constructor(count: number) {
     this.count = count;
     const [second, third] = randomBytes(2);
-    const subnet = `10.${second}.${third}`;
+    // The addresses set aside for such experiments (RFC 2544): nobody has a machine there.
+    const subnet = `198.${18 + (second & 1)}.${third}`;
     sweep();
     const here = `${subnet}.254`;
     this.addresses = Array.from({ length: count }, (_, i) => `${subnet}.${i + 1}`);
