@@ -36,15 +36,6 @@ describe('three nodes', () => {
       expect(turns).toBeGreaterThan(0);
     }
     await until(() => nodes.every(({ peers }) => peers.status().every(({ rttMs }) => rttMs >= 0)));
-    let connections = 0;
-    for (const [a, b] of [
-      [1, 2],
-      [1, 3],
-      [2, 3],
-    ]) {
-      connections += (await peerNet.proxy(a, b)).connections + (await peerNet.proxy(b, a)).connections;
-    }
-    expect(connections).toBe(3);
   });
 
   it('send long messages and short ones in their order', async () => {

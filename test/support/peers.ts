@@ -200,8 +200,16 @@ export class PeerNet {
     const nodes: PeerNode[] = [];
     for (let replica = 1; replica <= count; replica++) nodes.push(await this.add(replica));
     for (const { replica } of nodes) await this.introduce(replica);
-    await until(() => nodes.every((a) => nodes.every((b) => a === b || a.isConnectedTo(b.replica))));
+    await this.settled();
     return nodes;
+  }
+
+  /** Everybody is connected to everybody, and no twin is left whose end would take messages with it. */
+  async settled(): Promise<void> {
+    const nodes = [...this.nodes.values()];
+    const pairs = (nodes.length * (nodes.length - 1)) / 2;
+    await until(() => nodes.every((a) => nodes.every((b) => a === b || a.isConnectedTo(b.replica))));
+    await until(() => [...this.proxies.values()].reduce((sum, { connections }) => sum + connections, 0) === pairs);
   }
 
   /** Tells a node of all others. */
