@@ -9,7 +9,7 @@ import { type Argument, addressOf, ConnectionLost } from './connection.ts';
 import { Effort } from './effort.ts';
 import { ClerkError, ReplyError } from './errors.ts';
 import { type Kind, kindOf } from './kinds.ts';
-import { isDoubtful, isPassing } from './passing.ts';
+import { isDoubtful, isForgotten, isPassing } from './passing.ts';
 import type { Reply } from './reply.ts';
 import { Route } from './route.ts';
 import { Writers } from './writers.ts';
@@ -81,7 +81,7 @@ export class Clerk {
   /**
    * Any command: `command('ZADD', 'board', 3, 'ann')`. Not those that belong to a connection (SELECT, SUBSCRIBE, MULTI …) or
    * hold it up (BLPOP …): they throw a TypeError. Commands that ask or change one node (CONFIG, RAFT …) go to the one
-   * in use, the leader as a rule, and are not repeated once they were sent.
+   * in use, the leader as a rule, and are not repeated once they were sent; nor is SPOP, which ONCE does not take.
    */
   command(...args: Argument[]): Promise<Reply> {
     return this.run(args, false);
@@ -120,11 +120,17 @@ export class Clerk {
 
   /** Does a write under a writer's name, which is free again when the write is answered or given up. */
   private async write(effort: Effort, args: readonly Argument[], asBuffers: boolean): Promise<Reply> {
-    const writer = await this.writers.take();
-    try {
+    let writer = await this.writers.take();
+    const attempt = async (): Promise<Reply> => {
       effort.check();
-      const numbered = ['ONCE', writer.id, writer.seq, ...args];
-      const reply = await effort.within(this.tries(effort, 'write', numbered, asBuffers));
+      return effort.within(this.tries(effort, 'write', ['ONCE', writer.id, writer.seq, ...args], asBuffers));
+    };
+    try {
+      const reply = await attempt().catch((error) => {
+        if (!(error instanceof ReplyError && isForgotten(error)) || effort.isInDoubt) throw error;
+        writer = this.writers.replace();
+        return attempt();
+      });
       this.writers.done(writer);
       return reply;
     } catch (error) {

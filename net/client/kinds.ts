@@ -6,7 +6,7 @@
 /**
  * - `read`: changes nothing: as often as need be.
  * - `write`: as `ONCE`, which the nodes apply once however often it comes. What is not in the lists below counts as this.
- * - `single`: asks or changes the node it reaches: not again once it was sent.
+ * - `single`: asks or changes the node it reaches, or cannot be done as ONCE: not again once it was sent.
  * - `refused`: belongs to a connection, or holds it up, and connections are shared and come and go here.
  */
 export type Kind = 'read' | 'write' | 'single' | 'refused';
@@ -25,7 +25,7 @@ const READS = `
 
 const SINGLE = `
   acl bgrewriteaof bgsave client cluster command config debug lastsave latency lolwut memory module raft readfence role save
-  shutdown slowlog wait`;
+  shutdown slowlog spop wait`;
 
 const REFUSED = `
   asking auth discard exec hello monitor multi psubscribe punsubscribe quit readonly readwrite reset select ssubscribe

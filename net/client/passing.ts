@@ -18,7 +18,12 @@ export function isDoubtful(error: ReplyError): boolean {
   return error.code === UNKNOWN;
 }
 
+/** The cluster knows nothing, or nothing any more, of who sends this number: it was not done now, and may have been done before. */
+export function isForgotten(error: ReplyError): boolean {
+  return error.code === 'ONCEEXPIRED';
+}
+
 /** Whether it leaves open what became of the same command in an earlier try. */
 export function isRefusal(error: ReplyError): boolean {
-  return isPassing(error) || REFUSED.has(error.code);
+  return isPassing(error) || isForgotten(error) || REFUSED.has(error.code) || error.message.startsWith('ERR ONCE');
 }

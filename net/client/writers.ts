@@ -24,7 +24,7 @@ export class Writers {
   private working = 0;
   private readonly waiting: ((writer: Writer) => void)[] = [];
 
-  /** A writer for one write; one of the four below must follow. */
+  /** A writer for one write; `done`, `refused`, `unused` or `lose` must follow. */
   take(): Promise<Writer> {
     if (this.working < MOST_WRITERS) {
       this.working++;
@@ -46,6 +46,12 @@ export class Writers {
     // The cluster knows a writer by its first number, and then takes any later one.
     if (writer.seq > 1) this.done(writer);
     else this.free();
+  }
+
+  /** The cluster has forgotten it: another one in its place. */
+  replace(): Writer {
+    this.resting.length = 0;
+    return this.next();
   }
 
   /** Nothing was done under its number. */

@@ -107,7 +107,8 @@ export class FakeCluster {
   readonly strings = new Map<string, string>();
   /** Writes that were really done, as `<client> <seq> <command>`. */
   readonly done: string[] = [];
-  private readonly sessions = new Map<string, { seq: number; reply: string }>();
+  /** What the cluster knows of the clients' numbers. */
+  readonly sessions = new Map<string, { seq: number; reply: string }>();
 
   static async start(count: number): Promise<FakeCluster> {
     const cluster = new FakeCluster();
@@ -142,8 +143,8 @@ export class FakeCluster {
     const [, client, number, ...command] = args;
     const seq = Number(number);
     const session = this.sessions.get(client);
-    if (session === undefined && seq !== 1) return '-ERR the client is not known\r\n';
-    if (session !== undefined && seq < session.seq) return '-ERR stale\r\n';
+    if (session === undefined && seq !== 1) return '-ONCEEXPIRED the client is not known\r\n';
+    if (session !== undefined && seq < session.seq) return '-ERR ONCE: stale\r\n';
     if (session !== undefined && seq === session.seq) return session.reply;
     const reply = this.run(command);
     this.sessions.set(client, { seq, reply });

@@ -1,6 +1,6 @@
 /** The client against servers that lose, delay and repeat, go away, and change their leader: nothing is done twice or lost. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { BLOCKING, READONLY, WRITE } from '../../engine/command.ts';
+import { BLOCKING, type CommandRow, READONLY, WRITE } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
 import { Clerk, type ClerkOptions } from '../../net/client/index.ts';
 import { kindOf } from '../../net/client/kinds.ts';
@@ -94,15 +94,15 @@ describe('commands', () => {
   });
 
   it('each command of the server is known for what it is', () => {
-    for (const { name, flags } of engineRows) {
-      const expected =
-        (flags & BLOCKING) !== 0
-          ? 'refused'
-          : (flags & WRITE) !== 0
-            ? 'write'
-            : (flags & READONLY) !== 0
-              ? 'read'
-              : undefined;
+    const expectedOf = ({ name, flags }: CommandRow): string | undefined => {
+      if (name === 'spop') return 'single';
+      if ((flags & BLOCKING) !== 0) return 'refused';
+      if ((flags & WRITE) !== 0) return 'write';
+      return (flags & READONLY) !== 0 ? 'read' : undefined;
+    };
+    for (const row of engineRows) {
+      const { name } = row;
+      const expected = expectedOf(row);
       if (expected !== undefined) expect([name, kindOf(name)]).toEqual([name, expected]);
     }
   });
@@ -191,6 +191,23 @@ describe('answers that do not come', () => {
     await expect(clerk.put('k', 'v')).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME', cause: { code: 'MISCONF' } });
     cluster.nodes[0].fates.push({ isDone: false, says: '-MISCONF the disk is full' });
     await expect(clerk.put('k', 'v')).rejects.toMatchObject({ name: 'ReplyError', code: 'MISCONF' });
+  });
+
+  it('a cluster that has forgotten who writes: another name, unless the write is in doubt', async () => {
+    const clerk = await begin();
+    await clerk.append('a', 'x');
+    await clerk.append('a', 'y');
+    cluster.sessions.clear();
+    expect(await clerk.append('a', 'z')).toBe(3);
+    await clerk.append('a', 'z');
+    expect(doneBy()).toEqual([
+      ['1 APPEND a x', '2 APPEND a y'],
+      ['1 APPEND a z', '2 APPEND a z'],
+    ]);
+    cluster.nodes[0].fates.push(LOST_BEFORE);
+    const write = clerk.append('a', 'z').catch((error) => error);
+    cluster.sessions.clear();
+    expect(await write).toMatchObject({ code: 'UNKNOWN_OUTCOME', cause: { code: 'ONCEEXPIRED' } });
   });
 
   it('what is for one node is not repeated after it was sent', async () => {
