@@ -28,7 +28,7 @@ import { TICK_MS } from './link.ts';
 const PIECE_BYTES = 256 * 1024;
 /** Under way at the beginning, and at least. */
 const FIRST_UNDERWAY_BYTES = 128 * 1024;
-const LEAST_UNDERWAY_BYTES = 16 * 1024;
+const LEAST_UNDERWAY_BYTES = 64 * 1024;
 /** Pieces acknowledged within this time: more may be under way; */
 const SWIFT_MS = 25;
 /** and later than this: less. */

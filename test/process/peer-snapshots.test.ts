@@ -166,13 +166,17 @@ describe('a snapshot', () => {
     expect(a.sent).toEqual(['failed 2']);
   });
 
-  it('leaves room for heartbeats where the connection is slow', async () => {
+  it('leaves room for heartbeats where the connection is, or becomes, slow', async () => {
     const [a, b] = await peerNet.start(2);
-    peerNet.throttle(1, 2, 2000);
-    a.peers.sendSnapshot(2, 9, metaAt(100), snapshotFile(100, 12 * MIB));
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    let passed = 0;
+    peerNet.onPass(1, 2, (bytes) => {
+      passed += bytes.length;
+      if (passed > 4 * MIB) peerNet.throttle(1, 2, 700);
+    });
+    a.peers.sendSnapshot(2, 9, metaAt(100), snapshotFile(100, 16 * MIB));
+    await until(() => passed > 5 * MIB);
     const lateMs: number[] = [];
-    for (let round = 1; round <= 20; round++) {
+    for (let round = 1; round <= 12; round++) {
       const sentAt = performance.now();
       const beat = new Message(HEARTBEAT, 0, 1, 2, 9);
       beat.round = round;
@@ -182,11 +186,11 @@ describe('a snapshot', () => {
       lateMs.push(performance.now() - sentAt);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(a.peers.status()[0].snapshot?.doneBytes).toBeGreaterThan(MIB);
+    expect(a.peers.status()[0].snapshot?.doneBytes).toBeGreaterThan(5 * MIB);
     expect(b.snapshots).toEqual([]);
     lateMs.sort((x, y) => x - y);
-    expect(lateMs[10]).toBeLessThan(150);
-    expect(lateMs[19]).toBeLessThan(400);
+    expect(lateMs[6]).toBeLessThan(200);
+    expect(lateMs[11]).toBeLessThan(500);
   });
 });
 
