@@ -212,26 +212,33 @@ export class LogReader {
 
   /** The points of a group, complete up to the end, with one at or before `from`. */
   private pointsFor(group: number, from: LogIndex): Points {
+    this.prepare(group, from, Number.POSITIVE_INFINITY);
+    const points = this.groups.get(group);
+    if (points === undefined || points.find(from) < 0) throw compacted(this.directory);
+    return points;
+  }
+
+  /**
+   * Takes the next `budgetBytes` of the log or so into the index; true when `read` from there has nothing left to do before it
+   * reads entries. For a thread that has other work: where nothing is in memory, a first read would last as long as the
+   * disk takes for all that was written since `from`. COMPACTED when `from` is not there any more.
+   */
+  prepare(group: number, from: LogIndex, budgetBytes: number): boolean {
     try {
-      this.extend();
+      if (!this.extend(budgetBytes)) return false;
     } catch (error) {
       // The segment where the index ended is gone: it begins anew below.
       if (!(error instanceof LogError) || error.code !== 'COMPACTED') throw error;
       this.forget();
     }
-    let points = this.groups.get(group);
-    if (points === undefined || points.find(from) < 0) {
-      const first = this.firstSegmentFor(group, from);
-      if (first < this.first || this.hop === undefined) {
-        this.forget();
-        this.first = first;
-        this.enter(first);
-        this.extend();
-      }
-      points = this.groups.get(group);
-    }
-    if (points === undefined || points.find(from) < 0) throw compacted(this.directory);
-    return points;
+    const points = this.groups.get(group);
+    if (points !== undefined && points.find(from) >= 0) return true;
+    const first = this.firstSegmentFor(group, from);
+    if (first >= this.first && this.hop !== undefined) throw compacted(this.directory);
+    this.forget();
+    this.first = first;
+    this.enter(first);
+    return this.extend(budgetBytes);
   }
 
   private forget(): void {
@@ -252,21 +259,25 @@ export class LogReader {
     return segments[0];
   }
 
-  /** Takes into the index what was written since the last time. */
-  private extend(): void {
+  /** Takes into the index what was written since the last time, as far as the budget goes; whether that is all. */
+  private extend(budgetBytes: number): boolean {
     let { hop } = this;
-    if (hop === undefined) return;
+    if (hop === undefined) return true;
+    let left = budgetBytes;
     // Opened before it was sealed, it does not know its end.
     if (hop.segment !== this.endSegment && hop.header.end === 0) hop = this.enter(hop.segment, this.hopOffset);
     for (;;) {
       const limit = this.limitOf(hop);
-      while (this.hopOffset < limit) this.hopOver(hop);
-      if (hop.segment === this.endSegment) return;
+      while (this.hopOffset < limit) {
+        if (left <= 0) return false;
+        left -= this.hopOver(hop);
+      }
+      if (hop.segment === this.endSegment) return true;
       hop = this.enter(hop.segment + 1);
     }
   }
 
-  private hopOver(hop: OpenSegment): void {
+  private hopOver(hop: OpenSegment): number {
     const at = this.headerAt(hop, this.hopOffset);
     decodeRecord(hop.window.u8, hop.window.u32, at, this.record);
     const { group, index, type, length } = this.record;
@@ -276,7 +287,9 @@ export class LogReader {
       this.groups.set(group, points);
     }
     points.add(index, type, hop.segment, this.hopOffset);
-    this.hopOffset += recordBytes(length);
+    const size = recordBytes(length);
+    this.hopOffset += size;
+    return size;
   }
 
   private enter(segment: number, offset = 0): OpenSegment {

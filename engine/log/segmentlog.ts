@@ -280,10 +280,19 @@ export class SegmentLog implements Log {
       const text = `log: entry ${from} of group ${group} was dropped from ${this.directory}`;
       throw new LogError('COMPACTED', text, this.directory);
     }
+    this.readerUpToEnd().read(group, from, to, visit);
+  }
+
+  /** One of several steps before `read` from an entry that may be far back (LogReader.prepare); true when it was the last. */
+  prepareRead(group: number, from: LogIndex, budgetBytes: number): boolean {
+    return this.readerUpToEnd().prepare(group, from, budgetBytes);
+  }
+
+  private readerUpToEnd(): LogReader {
     this.flush();
     if (this.reader === undefined) this.reader = new LogReader(this.disk, this.directory);
     this.reader.setEnd(this.active.segment, this.active.written);
-    this.reader.read(group, from, to, visit);
+    return this.reader;
   }
 
   /** Unlinks segments from the oldest on while nothing in them is needed; costs two syncs each, rarely. */

@@ -159,6 +159,13 @@ export class RaftStore {
     this.opened.sync();
   }
 
+  /** One of several steps before `read` from an entry that may be far back, of about as many bytes; true when it was the last. */
+  prepareRead(from: LogIndex, budgetBytes: number): boolean {
+    const log = this.opened;
+    if (from < log.firstIndex(GROUP) || from > log.lastIndex(GROUP)) return true;
+    return log.prepareRead(GROUP, from, budgetBytes);
+  }
+
   /** Entries [from, to) as far as they are there, at least one and up to about `maxBytes`; none when `from` is not there. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Entry[] {
     return readEntries(this.opened, from, to, maxBytes);

@@ -44,6 +44,8 @@ import {
 
 /** How much is written between two looks at the ring. */
 const ROUND_BYTES = 4 * 1024 * 1024;
+/** How much of the log is looked through for what was asked for, between two looks at the ring. */
+const SEARCHED_BYTES = 8 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 const RETRY_MS = 100;
 
@@ -67,6 +69,8 @@ class StoreThread {
   private isUnwritten = false;
   private isUnsynced = false;
   private syncedAt = performance.now();
+  /** The question that is not answered yet. */
+  private question: StoreRequest | undefined = undefined;
   /** Why the hard state that comes next could not be written. */
   private refusal: LogError | undefined = undefined;
 
@@ -241,15 +245,19 @@ class StoreThread {
 
   // ---------------------------------------------------------------- questions
 
-  /** Answers one question, and comes back to the ring before the next. */
+  /** Answers one question, or does a step towards it, and comes back to the ring. */
   private answer(): void {
-    const received = receiveMessageOnPort(this.data.port);
-    if (received === undefined) return;
-    // There may be more: no sleep before they are looked at.
+    const request = this.question ?? (receiveMessageOnPort(this.data.port)?.message as StoreRequest | undefined);
+    if (request === undefined) return;
+    // There may be more to do: no sleep before.
     Atomics.add(this.words, BELL, 1);
-    const request = received.message as StoreRequest;
+    this.question = undefined;
     try {
-      this.serve(request);
+      if (request.kind === 'fetch' && this.isOpen && !this.store.prepareRead(request.from, SEARCHED_BYTES)) {
+        this.question = request;
+      } else {
+        this.serve(request);
+      }
     } catch (error) {
       const failure = retriableOrRefusal(error, request);
       if (request.kind !== 'compact') tell(this.data.port, { kind: 'refused', id: request.id, failure });

@@ -55,6 +55,31 @@ describe('a reader beside the log', () => {
     }
   });
 
+  it('finds its place in steps, while the log grows and loses its oldest segments', () => {
+    const disk = new SimDisk(seeded(2));
+    const { log } = reopen(disk, DIR, SMALL);
+    const fill = (from: number, to: number) => {
+      for (let index = from; index < to; index++) put(log, index, `${index} ${'x'.repeat(500)}`);
+      log.sync();
+    };
+    fill(1, 400);
+    const reader = new LogReader(disk, DIR);
+    let steps = 0;
+    for (let end = 400; ; end += 5) {
+      reader.setEnd(log.writtenSegment, log.durableOffset);
+      if (reader.prepare(0, 40, 8192)) break;
+      if (steps++ === 3) log.dropThrough(0, 30);
+      fill(end, end + 5);
+    }
+    expect(steps).toBeGreaterThan(20);
+    const calls = disk.steps;
+    expect(read(reader, 0, 40, 41)[0].slice(0, 3)).toBe('40 ');
+    expect(disk.steps - calls).toBeLessThan(5);
+    // What is behind the index takes it from the beginning; what is gone is said to be.
+    expect(reader.prepare(0, 399, 8192)).toBe(true);
+    expect(() => reader.prepare(0, 1, 8192)).toThrow('dropped');
+  });
+
   it('stops when it is told to, and reads nothing beyond the end it was given', () => {
     const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { NUMBER_DURABLE, NUMBER_WRITTEN } from '../../engine/log/link.ts';
 import { Configuration, EMPTY_CONFIG, encodeConfig } from '../../engine/raft/config.ts';
 import { ENTRY_COMMAND, ENTRY_CONFIG, Entry, type SnapshotMeta } from '../../engine/raft/entry.ts';
 import { openRaftStorage, type RaftStorage } from '../../net/raftstorage.ts';
@@ -95,11 +96,11 @@ it('tells of a batch with nothing in it at once, but not before those that come 
   expect(told).toEqual([]);
   await Promise.resolve();
   expect(told).toEqual([2]);
-  const done = persisted(storage, 5);
   storage.write(3, null, null, [entry(1, 1)]);
   storage.write(4, null, null, []);
   await Promise.resolve();
   expect(told).toEqual([2]);
+  const done = persisted(storage, 5);
   storage.write(5, null, null, []);
   expect((await done).at(-1)).toBe(5);
 });
@@ -123,6 +124,46 @@ it.each(['always', 'everysec', 'no'] as const)(
     }
   },
 );
+
+it.each([
+  ['always', NUMBER_DURABLE],
+  ['everysec', NUMBER_WRITTEN],
+] as const)('tells of a batch when all of its entries are where they should be: %s', async (policy, number) => {
+  const storage = await begun(policy);
+  let last = 0;
+  const write = (batch: number, count: number, size: number) => {
+    const entries = Array.from({ length: count }, () => entry(++last, 1, 'x'.repeat(size)));
+    return new Promise<void>((resolve) => {
+      storage.onPersisted = (upTo) => {
+        expect(upTo).toBe(batch);
+        expect(storage.numbers[number]).toBe(last);
+        resolve();
+      };
+      storage.write(batch, null, null, entries);
+    });
+  };
+  for (let batch = 1; batch <= 20; batch++) await write(batch, 3, 10);
+  // More than the ring holds.
+  await write(21, 9, 2_500_000);
+});
+
+it('looks far back for entries while it writes others', async () => {
+  const storage = await begun('no');
+  const done = persisted(storage, 30);
+  for (let batch = 1; batch <= 30; batch++)
+    storage.write(batch, null, null, [entry(batch, 1, `${batch}`.repeat(500_000))]);
+  await done;
+  await stop(storage);
+  const again = await start('no');
+  await again.restore(NOTHING);
+  const found = [again.fetch(3, 5, 1e9), again.fetch(30, 31, 1e9), again.fetch(1, 2, 1e9)];
+  again.compact(1);
+  const written = persisted(again, 1);
+  again.write(1, null, null, [entry(31, 1)]);
+  await written;
+  const indexes = (await Promise.all(found)).map((entries) => entries.map(({ index }) => index));
+  expect(indexes).toEqual([[3, 4], [30], [1]]);
+});
 
 it('replaces, begins anew behind a snapshot, drops, and keeps configurations', async () => {
   const storage = await begun();
