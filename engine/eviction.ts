@@ -13,6 +13,7 @@
  * of all for volatile-ttl.
  */
 import { lfuCounter, lfuLastUseMs, lruIdleMs } from './access.ts';
+import { usableSize } from './spans.ts';
 import type { Arena, Offset } from './arena.ts';
 import {
   COUNTER_EVICTED,
@@ -34,6 +35,7 @@ import { HEAD_EXPIRY, recordExpiry } from './record.ts';
 import { MAXMEMORY_POLICIES, type Settings, settingIndex } from './settings.ts';
 import type { Shards } from './shards.ts';
 import { bucketRecords, tableBuckets, tableCount, tableRandom } from './table.ts';
+import { valueBytes } from './values.ts';
 
 const MAXMEMORY = settingIndex('maxmemory');
 const MAXMEMORY_POLICY = settingIndex('maxmemory-policy');
@@ -63,8 +65,8 @@ const DIRECTORY = DATABASE_DIRECTORY_OFFSET >>> 2;
 export interface EvictionGuard {
   /** Whether keys of a shard that is not locked may go now: not while commands are queued for it, which come before. */
   mayEnter(shard: number): boolean;
-  /** The key is about to go. */
-  evicting(a: Arena, record: Offset): void;
+  /** The key is about to go; true when it will go later, by an entry of a group's log. */
+  evicting(a: Arena, record: Offset): boolean;
 }
 
 export function makeEvictor(shards: Shards, settings: Settings, thread: number): Eviction {
@@ -79,6 +81,8 @@ export class Eviction {
   /** Its own draws, not the call's: followers replay the command but not the evictions before it. */
   private readonly random: Random;
   private readonly pool = new EvictionPool();
+  /** Bytes of keys that will go later. Whoever lets them go takes them off. */
+  deferredBytes = 0;
   private policy = NOEVICTION;
   /** Whether only keys with a TTL are candidates. */
   private isVolatile = false;
@@ -134,14 +138,6 @@ export class Eviction {
     return true;
   }
 
-  /** Whether memory is below maxmemory. */
-  hasRoom(): boolean {
-    const limit = this.settings.f64[MAXMEMORY];
-    if (limit === 0) return true;
-    this.measure();
-    return this.usedBytes <= limit;
-  }
-
   private setPolicy(policy: number): void {
     this.policy = policy;
     this.isVolatile = MAXMEMORY_POLICIES[policy].startsWith('volatile');
@@ -158,7 +154,7 @@ export class Eviction {
       used += f64[COUNTER_USED_BYTES];
       candidates += f64[counter];
     }
-    this.usedBytes = used;
+    this.usedBytes = used - this.deferredBytes;
     this.candidates = candidates;
   }
 
@@ -179,8 +175,12 @@ export class Eviction {
 
   /** The one way out for a key that has to go. */
   private evict(a: Arena, record: Offset, nowMs: number): void {
+    if (this.guard?.evicting(a, record) === true) {
+      this.deferredBytes += usableSize(a, record) + valueBytes(a, record);
+      a.f64[COUNTER_EVICTED]++;
+      return;
+    }
     a.f64[recordExpiry(a, record) <= nowMs ? COUNTER_EXPIRED : COUNTER_EVICTED]++;
-    this.guard?.evicting(a, record);
     deleteRecord(a, record);
   }
 

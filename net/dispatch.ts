@@ -49,6 +49,7 @@ import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.t
 import { Fences, SERVER } from './fences.ts';
 import { Refusals } from './refusals.ts';
 import { PASS } from './replica/front.ts';
+import { BOUNDED, levelOf } from './replica/reads.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
@@ -122,6 +123,8 @@ export class Dispatcher implements Executor {
   private readonly effects: Uint8Array;
   /** Rows from this id on are not in the workers' tables. */
   private readonly firstMainRow: number;
+  /** The row of READ, which is a prefix. */
+  private readonly readRow: number;
   /** Sessions that wait for the reply of a command over several shards, and the shards it marked. */
   private readonly waitingForMany = new Map<number, Uint8Array>();
   /** Sessions that found a ring full or have to wait for their own replies. */
@@ -161,6 +164,7 @@ export class Dispatcher implements Executor {
     this.fences = new Fences(this.shards.arenas.length);
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
+    this.readRow = table.rows.findIndex((row) => row.name === 'read');
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
     this.effects = Uint8Array.from(table.rows, (row) => (row.name === 'spop' ? 1 : 0));
     const waiting = WRITE | BLOCKING;
@@ -204,6 +208,7 @@ export class Dispatcher implements Executor {
     }
     if (this.waitingForMany.size > 0 && this.waitingForMany.has(session.id)) return this.stall(session);
     if (this.writes.mustWait(row)) return this.stall(session);
+    if (id === this.readRow) return this.executeRead(session);
     call.begin(row);
     if (this.replication !== undefined) {
       const outcome = this.replication.execute(session, row);
@@ -223,6 +228,28 @@ export class Dispatcher implements Executor {
     if (this.waits[id] === 1) return this.executeBlocking(session, row, id);
     if (id >= this.firstMainRow) return this.executeHere(session, row, id);
     return this.executeMany(session, row, id);
+  }
+
+  /** `READ level [ms] command …`: one command at a level of consistency of its own (net/replica/reads.ts). */
+  private executeRead(session: Session): Outcome {
+    const { call } = this;
+    const level = levelOf(call, 1);
+    const words = level === BOUNDED ? 3 : 2;
+    if (level < 0 || call.argc <= words) return this.reject(this.readRow, ERR.SYNTAX);
+    if (level === BOUNDED && (!call.long(2) || call.num < 0)) return this.reject(this.readRow, ERR.NOT_POSITIVE);
+    const maxAgeMs = level === BOUNDED ? call.num : 0;
+    call.shift(words);
+    const row = this.table.resolve(call);
+    if (row !== undefined && (row.id === this.readRow || (row.flags & WRITE) !== 0)) {
+      return this.reject(this.readRow, 'ERR READ takes a command that reads');
+    }
+    const { consistency, maxAgeMs: usual } = session;
+    session.consistency = level;
+    session.maxAgeMs = maxAgeMs;
+    const outcome = this.execute(session);
+    session.consistency = consistency;
+    session.maxAgeMs = usual;
+    return outcome;
   }
 
   /** From here on nothing expires by itself, and commands that need the data set get this error. */

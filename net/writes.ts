@@ -4,6 +4,7 @@
  * What runs here is logged after it ran, if it changed anything (or what its handler says it did: engine/effect.ts); what
  * a worker will run, as it is handed over, whether it changes anything or not. Keys that are evicted go into the log before the write that they make room for.
  */
+import { usableSize } from '../engine/spans.ts';
 import type { Arena, Offset } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
@@ -13,13 +14,15 @@ import { type Evictor, execute } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
+import { valueBytes } from '../engine/values.ts';
+import type { Proposals } from './replica/proposals.ts';
 
 /** On a replica the leader has made room before, and every replica must do the same. */
 const NO_EVICTION: Evictor = { makeRoom: () => true };
 
 export class Writes {
-  /** Whether what runs here are entries of a group's log. */
-  isReplica = false;
+  /** On a replica, where what runs here are entries of the group's log: what is to become such. */
+  proposals: Proposals | undefined = undefined;
   /** Where accepted writes go; undefined while none is kept. */
   private kept: LogFront | undefined = undefined;
   private readonly effect = new Effect();
@@ -54,7 +57,7 @@ export class Writes {
   /** Runs a command here, with its shards' locks held. */
   perform(row: CommandRow): void {
     const { call, log } = this;
-    if (this.isReplica) {
+    if (this.proposals !== undefined) {
       execute(call, row, NO_EVICTION);
       return;
     }
@@ -84,14 +87,33 @@ export class Writes {
     if (this.log !== undefined && (row.flags & WRITE) !== 0) this.log.append(this.call, this.call, seed);
   }
 
-  /** On a replica, where nothing is evicted while a write is applied: whether one that needs memory may be accepted. */
+  /** On a replica: makes room for a write before it is proposed; false when there is none. What goes, goes by the log. */
   mayGrow(): boolean {
-    return this.evictor.hasRoom();
+    return this.evictor.makeRoom(this.call);
   }
 
-  private evicting(a: Arena, record: Offset): void {
-    if (this.log === undefined) return;
+  /** Keys that were proposed to go have gone: so many bytes. */
+  evicted(bytes: number): void {
+    this.evictor.deferredBytes -= bytes;
+  }
+
+  private evicting(a: Arena, record: Offset): boolean {
+    const { proposals } = this;
+    if (this.log === undefined && proposals === undefined) return false;
     const db = databaseOf(a, recordKeyspace(a, record));
-    this.log.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
+    if (proposals !== undefined) {
+      const { nowMs } = this.call;
+      proposals.stageUnlink(
+        nowMs,
+        db,
+        a.u8,
+        keyStart(a, record),
+        keyLength(a, record),
+        usableSize(a, record) + valueBytes(a, record),
+      );
+      return true;
+    }
+    this.log?.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
+    return false;
   }
 }

@@ -52,7 +52,8 @@ import { Replica, TICK_MS } from './replica.ts';
 import { GroupState, memberWords } from './state.ts';
 
 const GROUP = 0;
-const PEER_PORT_DISTANCE = 10_000;
+/** A node's port for peers is so far from that for clients, unless it is said to be another. */
+export const PEER_PORT_DISTANCE = 10_000;
 /** Between two tries to join. */
 const JOIN_RETRY_MS = 300;
 /** How often a node looks whether the roster says of it what is so. */
@@ -70,6 +71,8 @@ export interface GroupParts {
   saving: Saving;
   limits: ServerLimits;
   die: (text: string) => void;
+  /** The log cannot be written, for this reason; '': it can again. */
+  troubled: (text: string) => void;
 }
 
 export function isReplicated(config: Config): boolean {
@@ -81,7 +84,8 @@ export class Group implements GroupSnapshots {
   logBytes = 0;
   private readonly parts: GroupParts;
   private readonly initial: readonly NamedAddress[];
-  private readonly name: string;
+  /** What this node is called. */
+  readonly name: string;
   private storage!: ReplicaStorage & { setPolicy?(policy: string): void };
   private started: { replica: Replica; peers: Peers; identity: Identity; membership: Membership } | undefined =
     undefined;
@@ -117,6 +121,17 @@ export class Group implements GroupSnapshots {
     return this.started !== undefined;
   }
 
+  /** Who this node is, once it has started. */
+  get identity(): Identity {
+    if (this.started === undefined) throw new Error('group: it has not started');
+    return this.started.identity;
+  }
+
+  /** While this node leads, writes get this error; '' for none. */
+  refuseWrites(text: string): void {
+    if (this.started !== undefined) this.replica.front.trouble = text;
+  }
+
   // ---------------------------------------------------------------- start
 
   /** Opens what the directory holds, or joins, and begins to take part. Rejects with what an operator should read. */
@@ -126,7 +141,7 @@ export class Group implements GroupSnapshots {
     this.directory = directory;
     mkdirSync(logDirectory, { recursive: true });
     this.storage = await this.openStorage(logDirectory);
-    this.storage.onTrouble = (text) => this.troubled(text);
+    this.storage.onTrouble = this.parts.troubled;
     const known = this.storage.identity;
     let loaded: Loaded = { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
     let identity: Identity;
@@ -159,6 +174,7 @@ export class Group implements GroupSnapshots {
       identity = await this.rejoin(identity);
       await this.storage.close();
       this.storage = await this.openStorage(logDirectory);
+      this.storage.onTrouble = this.parts.troubled;
       await this.storage.begin(identity);
       recovery.clear();
       restored = await this.storage.restore(firstStart().snapshot);
@@ -232,7 +248,7 @@ export class Group implements GroupSnapshots {
     this.started = { replica, peers, identity, membership };
     this.state.onRoster = () => this.followRoster();
     dispatcher.replication = replica;
-    dispatcher.writes.isReplica = true;
+    dispatcher.writes.proposals = replica.proposals;
     this.parts.saving.group = this;
     await peers.listen(this.peerHost, this.peerPort);
     this.followRoster();
@@ -429,13 +445,6 @@ export class Group implements GroupSnapshots {
     let next = Number.POSITIVE_INFINITY;
     for (const { f64 } of this.parts.dispatcher.call.shards.arenas) next = Math.min(next, f64[COUNTER_NEXT_EXPIRY]);
     return next;
-  }
-
-  private troubled(text: string): void {
-    this.parts.log.write(
-      'warning',
-      text === '' ? 'The log can be written again' : `The log cannot be written: ${text}`,
-    );
   }
 
   // ---------------------------------------------------------------- snapshots

@@ -32,17 +32,23 @@ export class Membership {
     clearInterval(this.timer);
   }
 
-  /** Makes the node a learner, under an id that was never used. Asked again by the same node it gives the same id, until that takes part. */
+  /**
+   * Makes the node a learner, under an id that was never used. Asked again by the same node it gives the same id, until that takes part.
+   * A node that an operator has added before it was there ('' for its id) is the one that joins under its name.
+   */
   async add(request: Pick<Join, 'nodeId' | 'nodeName' | 'peerAddress' | 'clientAddress'>): Promise<ReplicaId> {
     const { core } = this.replica.isLeader ? this.replica : fail('this node does not lead');
     const { config } = core.state;
     const peer = parseAddress(request.peerAddress);
     const client = parseAddress(request.clientAddress);
+    const isSilent = (id: ReplicaId): boolean => (core.state.peers.find(id)?.match ?? 0) === 0;
     const waiting = this.state.roster
       .all()
-      .find((m) => m.nodeId === request.nodeId && config.learners.includes(m.replica));
-    if (waiting !== undefined && (core.state.peers.find(waiting.replica)?.match ?? 0) === 0) return waiting.replica;
-    const id = Math.max(config.lastId, ...this.state.roster.all().map(({ replica }) => replica)) + 1;
+      .filter((m) => config.learners.includes(m.replica) && isSilent(m.replica))
+      .find((m) => m.nodeId === request.nodeId || (m.nodeId === '' && m.name === request.nodeName));
+    if (waiting !== undefined && waiting.nodeId === request.nodeId) return waiting.replica;
+    const id =
+      waiting?.replica ?? Math.max(config.lastId, ...this.state.roster.all().map(({ replica }) => replica)) + 1;
     const member: Member = {
       replica: id,
       nodeId: request.nodeId,
@@ -53,7 +59,10 @@ export class Membership {
     };
     if (!isMember(member)) fail('its name or address is too long');
     await this.replica.proposeOwn(memberWords(member));
-    const learners = config.learners.filter((learner) => this.state.roster.get(learner)?.nodeId !== request.nodeId);
+    if (waiting !== undefined) return id;
+    const isFormer = (learner: ReplicaId): boolean =>
+      request.nodeId !== '' && this.state.roster.get(learner)?.nodeId === request.nodeId;
+    const learners = config.learners.filter((learner) => !isFormer(learner));
     const refusal = this.replica.changeMembers(config.voters, [...learners, id]);
     if (refusal !== '') fail(refusal);
     this.log.write('notice', `${member.name} joins as learner ${id}`);
@@ -78,7 +87,9 @@ export class Membership {
       const member = state.roster.get(id);
       if (progress === undefined || member === undefined || progress.match === 0) continue;
       if (log.lastIndex - progress.match > CLOSE_ENTRIES) continue;
-      const former = state.roster.all().filter((m) => m.nodeId === member.nodeId && m.replica !== id);
+      const former = state.roster
+        .all()
+        .filter((m) => m.nodeId !== '' && m.nodeId === member.nodeId && m.replica !== id);
       const voters = config.voters.filter((voter) => !former.some((m) => m.replica === voter));
       const learners = config.learners.filter((learner) => learner !== id);
       const refusal = replica.changeMembers([...voters, id], learners);

@@ -17,7 +17,7 @@ export interface ReplyTarget {
   deliver(seq: number, from: Uint8Array, start: number, length: number): void;
   /** A blocking command, the request in the thread's call, has found nothing, and waits so long (0: for ever). */
   block?(row: CommandRow, waitMs: number): void;
-  /** Its commands are all in the state, with this entry. */
+  /** Its commands come into the state with this entry; called before their replies are delivered. */
   settled?(index: LogIndex): void;
 }
 
@@ -26,6 +26,8 @@ export interface Proposal {
   index: LogIndex;
   term: Term;
   atMs: number;
+  /** Of keys that it evicts. */
+  evictedBytes: number;
   readonly targets: (ReplyTarget | undefined)[];
   readonly seqs: number[];
   /** The RESP version that each reads. */
@@ -77,8 +79,9 @@ export class Proposals {
   }
 
   /** Adds UNLINK of a key that the leader evicts. */
-  stageUnlink(nowMs: number, db: number, from: Uint8Array, start: number, length: number): void {
+  stageUnlink(nowMs: number, db: number, from: Uint8Array, start: number, length: number, bytes: number): void {
     this.batch.addUnlink(nowMs, db, from, start, length);
+    this.open.evictedBytes += bytes;
     this.owe(undefined, 0, 2);
   }
 
@@ -137,7 +140,7 @@ export class Proposals {
 }
 
 function emptyProposal(): Proposal {
-  return { index: 0, term: 0, atMs: 0, targets: [], seqs: [], protocols: [] };
+  return { index: 0, term: 0, atMs: 0, evictedBytes: 0, targets: [], seqs: [], protocols: [] };
 }
 
 /** A request of these words. */

@@ -16,6 +16,7 @@
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
 import type { ReadState } from '../../engine/raft/ready.ts';
+import type { Request } from '../../engine/request.ts';
 import type { Session } from '../session.ts';
 
 export const LINEARIZABLE = 0;
@@ -23,6 +24,11 @@ export const SESSION = 1;
 export const BOUNDED = 2;
 export const STALE = 3;
 export const LEVELS = ['linearizable', 'session', 'bounded', 'stale'] as const;
+
+/** The level that argument i of a request names; -1 for none. */
+export function levelOf(request: Request, i: number): number {
+  return LEVELS.findIndex((name) => request.is(i, name.toUpperCase()));
+}
 
 interface Round {
   readonly token: number;

@@ -86,7 +86,7 @@ export class Replica implements Replication {
   private again = false;
   private clockMs = 0;
   isClosed = false;
-  /** For INFO and tests. */
+  /** That it has won. */
   elections = 0;
 
   constructor(
@@ -285,7 +285,7 @@ export class Replica implements Replication {
   private noticeLeader(): void {
     const { leader, term, role } = this.core.state;
     if (leader === this.leader && term === this.term) return;
-    if (term !== this.term && role === LEADER) this.elections++;
+    if (role === LEADER) this.elections++;
     this.leader = leader;
     this.term = term;
     this.hooks.onLeader(leader);
@@ -306,11 +306,13 @@ export class Replica implements Replication {
 
   /** Proposals up to the applied index that were not taken were overwritten, or are hidden in a snapshot. */
   private onSettled(proposal: Proposal, index: LogIndex, ours: boolean): void {
+    if (ours) this.dispatcher.writes.evicted(proposal.evictedBytes);
     if (!ours) this.fail(proposal, NOT_APPLIED_TEXT);
     else for (const target of proposal.targets) target?.settled?.(index);
   }
 
   private fail(proposal: Proposal, text: string): void {
+    this.dispatcher.writes.evicted(proposal.evictedBytes);
     const bytes = errorBytes(text);
     for (let i = 0; i < proposal.targets.length; i++) {
       proposal.targets[i]?.deliver(proposal.seqs[i], bytes, 0, bytes.length);
