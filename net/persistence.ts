@@ -70,7 +70,9 @@ export class Persistence {
     this.saving = new Saving(config, dispatcher, new Snapshotter(dispatcher, workers, this.pool), log);
     this.saving.onOutcome = () => this.updateRefusal();
     if (isReplicated(config)) {
-      this.group = new Group({ config, dispatcher, workers, log, pool: this.pool, saving: this.saving, limits, die });
+      const { pool, saving } = this;
+      const troubled = (text: string): void => this.logTroubled(text);
+      this.group = new Group({ config, dispatcher, workers, log, pool, saving, limits, die, troubled });
     }
     this.followConfig();
   }
@@ -258,9 +260,13 @@ export class Persistence {
 
   private updateRefusal(): void {
     const { config, logTrouble } = this;
+    const { refusals } = this.dispatcher;
     const isSaving = config.get('save').length > 0 && config.get('stop-writes-on-bgsave-error');
-    if (isSaving && !this.saving.saves.ok) this.dispatcher.refusals.setWrites(SNAPSHOT_FAILED_TEXT);
-    else this.dispatcher.refusals.setWrites(logTrouble === '' ? '' : LOG_FAILED_TEXT + systemText(logTrouble));
+    const text = logTrouble === '' ? '' : LOG_FAILED_TEXT + systemText(logTrouble);
+    // A replica that does not lead passes writes on, whatever its own log is like.
+    this.group?.refuseWrites(text);
+    if (isSaving && !this.saving.saves.ok) refusals.setWrites(SNAPSHOT_FAILED_TEXT);
+    else refusals.setWrites(this.group === undefined ? text : '');
   }
 
   // ---------------------------------------------------------------- end

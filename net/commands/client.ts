@@ -4,6 +4,7 @@ import { ADMIN, type CommandRow, LOADING, NOSCRIPT, SCOPE_NONE, STALE } from '..
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import { infoLine } from '../clientinfo.ts';
 import { PAUSE_ALL, PAUSE_WRITE, type PauseMode } from '../clients.ts';
+import { BOUNDED, LEVELS, levelOf } from '../replica/reads.ts';
 import { REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, type Session } from '../session.ts';
 import { isPrintable, sessionOf, setName } from './names.ts';
 
@@ -197,6 +198,22 @@ function noTouch(call: Call): void {
   call.reply.ok();
 }
 
+/** How this connection's reads are served by a replica; a node by itself serves all as well as it can be. */
+function consistency(call: Call): void {
+  const session = sessionOf(call);
+  if (call.argc === 2) {
+    const name = LEVELS[session.consistency];
+    return call.reply.bulkString(session.consistency === BOUNDED ? `${name} ${session.maxAgeMs}` : name);
+  }
+  const level = levelOf(call, 2);
+  if (level < 0) return call.reply.error(ERR.SYNTAX);
+  if (call.argc !== (level === BOUNDED ? 4 : 3)) return subcommandSyntax(call);
+  if (level === BOUNDED && (!call.long(3) || call.num < 0)) return call.reply.error(ERR.NOT_POSITIVE);
+  session.consistency = level;
+  session.maxAgeMs = level === BOUNDED ? call.num : 0;
+  call.reply.ok();
+}
+
 function unblock(call: Call): void {
   if (call.argc > 4) return subcommandSyntax(call);
   if (call.argc === 4 && !call.is(3, 'TIMEOUT') && !call.is(3, 'ERROR')) {
@@ -249,6 +266,9 @@ const HELP = [
   'CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
   'CACHING (YES|NO)',
   "    Whether the next command's keys are tracked, in OPTIN and OPTOUT mode.",
+  'CONSISTENCY [LINEARIZABLE|SESSION|BOUNDED <ms>|STALE]',
+  "    Sets or tells how new what a replica shows to this connection's reads must be: as new as all that was acknowledged",
+  '    before; as what this connection has written or carries a fence for; as the leader so many milliseconds ago; no matter.',
   'GETREDIR',
   '    The id of the client that tracking messages go to; -1 without tracking.',
   'GETNAME',
@@ -332,6 +352,7 @@ export const CLIENT_ROW: CommandRow = {
   run: (call) => call.reply.error(wrongArity('client')),
   subcommands: [
     sub('caching', 3, OWN, '6.0.0', 'O(1)', "Whether the next command's keys are tracked", caching),
+    sub('consistency', -2, OWN, '0.1.0', 'O(1)', 'How new the state is that reads see', consistency),
     sub('getname', 2, OWN, '2.6.9', 'O(1)', 'The name of the connection', getName),
     sub('getredir', 2, OWN, '6.0.0', 'O(1)', 'The client that tracking messages go to', getRedir),
     sub('help', 2, LOADING | STALE, '5.0.0', 'O(1)', 'Lists the subcommands', help),

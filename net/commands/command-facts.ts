@@ -53,6 +53,8 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
   ['1 RW access delete | 2 OW insert', 'renamenx'],
   ['1 RW access delete | 2 OW update', 'rename'],
   ['1 RW access delete | 2 RW insert', 'blmove brpoplpush lmove rpoplpush smove'],
+  ['? RO access', 'read'],
+  ['? RW access update', 'once'],
   ['STREAMS>1..-1/1/2 RO access', 'xread'],
 ];
 
@@ -60,7 +62,7 @@ export const KEY_RULES: readonly (readonly [rules: string, names: string])[] = [
 export const TIPS: readonly (readonly [tips: string, names: string])[] = [
   [
     'nondeterministic_output',
-    'client|info client|list cluster|getkeysinslot cluster|info cluster|links cluster|nodes cluster|shards ' +
+    'client|info client|list raft|status cluster|getkeysinslot cluster|info cluster|links cluster|nodes cluster|shards ' +
       'cluster|slots dump hrandfield hscan lastsave object|encoding object|freq object|idletime object|refcount pttl spop ' +
       'srandmember sscan time ttl xadd xinfo|consumers xtrim zrandmember zscan',
   ],

@@ -16,6 +16,7 @@ import {
 } from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import { settingIndex } from '../../engine/settings.ts';
+import { LINEARIZABLE } from '../replica/reads.ts';
 import { REPLY_ON } from '../session.ts';
 import { CLIENT_ROW } from './client.ts';
 import { sessionOf, setName } from './names.ts';
@@ -136,6 +137,8 @@ function reset(call: Call): void {
   session.name = '';
   session.noTouch = false;
   call.noTouch = false;
+  session.consistency = LINEARIZABLE;
+  session.maxAgeMs = 0;
   session.setReplyMode(REPLY_ON);
   session.setAuthenticated(session.clients.limits.requirePass === '');
   setProtocol(call, 2);

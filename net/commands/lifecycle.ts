@@ -1,5 +1,5 @@
 /**
- * The small commands about the server itself: TIME, ROLE, WAIT, LOLWUT, SHUTDOWN. Main thread, no shard; none of
+ * The small commands about the server itself: TIME, LOLWUT, SHUTDOWN. Main thread, no shard; none of
  * them is ever replayed, so they may read clocks.
  */
 import type { Call } from '../../engine/call.ts';
@@ -28,22 +28,6 @@ function time(call: Call): void {
   call.reply.arrayHeader(2);
   call.reply.bulkString(String(seconds));
   call.reply.bulkString(String(micros - seconds * 1e6));
-}
-
-/** A master that nobody replicates. */
-function role(call: Call): void {
-  call.reply.arrayHeader(3);
-  call.reply.bulkString('master');
-  call.reply.int(0);
-  call.reply.arrayHeader(0);
-}
-
-/** There are no replicas to wait for, and none can come while the client waits. */
-function wait(call: Call): void {
-  if (!call.long(1)) return call.reply.error(ERR.NOT_INTEGER);
-  if (!call.long(2)) return call.reply.error(ERR.TIMEOUT_NOT_INTEGER);
-  if (call.num < 0) return call.reply.error('ERR timeout is negative');
-  call.reply.int(0);
 }
 
 const STREAM_WIDTH = 40;
@@ -89,15 +73,11 @@ function shutdown(node: Node, call: Call): void {
 
 export function lifecycleRows(node: Node): CommandRow[] {
   const plain = rowMaker('server', [], SCOPE_NONE);
-  const dangerous = rowMaker('server', ['admin', 'dangerous'], SCOPE_NONE);
-  const waiting = rowMaker('generic', ['connection'], SCOPE_NONE);
   const own = NOSCRIPT | LOADING | STALE;
   const down = ADMIN | own | NO_MULTI | ALLOW_BUSY;
   return [
     plain('time', 1, LOADING | STALE | FAST, NO_KEYS, '2.6.0', 'O(1)', "Tells the server's time", time),
     plain('lolwut', -1, READONLY | FAST, NO_KEYS, '5.0.0', 'O(1)', 'Draws something, and tells the version', lolwut),
     plain('shutdown', -1, down, NO_KEYS, '1.0.0', 'O(1)', 'Ends the server', (call) => shutdown(node, call)),
-    dangerous('role', 1, own | FAST, NO_KEYS, '2.8.12', 'O(1)', 'Tells the role in replication', role),
-    waiting('wait', 3, NOSCRIPT, NO_KEYS, '3.0.0', 'O(1)', 'Waits until replicas have the writes so far', wait),
   ];
 }

@@ -12,6 +12,8 @@ import { lifecycleRows } from './lifecycle.ts';
 import { memoryRow } from './memory.ts';
 import { MODULE_ROW } from './module.ts';
 import { persistenceRows } from './persistence.ts';
+import { raftRow } from './raft.ts';
+import { replicaRows } from './replica.ts';
 import { slowLogRow } from './slowlog.ts';
 
 /** Called before the node has its table, stats and clients: the handlers find those when they run. */
@@ -28,6 +30,8 @@ export function serverRows(node: Node): CommandRow[] {
     memoryRow(node),
     MODULE_ROW,
     ...persistenceRows(node),
+    raftRow(node),
+    ...replicaRows(node),
     slowLogRow(node),
   ];
 }

@@ -29,6 +29,7 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   bzpopmax: 'key:k+ timeout:d',
   bzpopmin: 'key:k+ timeout:d',
   'client|caching': 'mode(YES NO)',
+  'client|consistency': '[level(LINEARIZABLE SESSION BOUNDED=milliseconds:i STALE)]',
   'client|kill':
     'filter(ip:port:s-2.8.12 new-format([ID=client-id:i@2.8.12] [TYPE=normal_master_slave_pubsub(NORMAL ' +
     'MASTER@3.2.0 SLAVE REPLICA@5.0.0 PUBSUB)@2.8.12] [USER=username:s] [ADDR=ip:port:s] ' +
@@ -145,6 +146,7 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   'object|freq': 'key:k',
   'object|idletime': 'key:k',
   'object|refcount': 'key:k',
+  once: 'client-id:s seq:i command:s [argument:s+]',
   persist: 'key:k',
   pexpire: 'key:k milliseconds:i [condition(NX XX GT LT)@7.0.0]',
   pexpireat: 'key:k unix-time-milliseconds:t [condition(NX XX GT LT)@7.0.0]',
@@ -152,6 +154,12 @@ export const SYNTAX: Readonly<Record<string, string>> = {
   ping: '[message:s]',
   psetex: 'key:k milliseconds:i value:s',
   pttl: 'key:k',
+  'raft|add': 'name:s peer-address:s [client-address:s]',
+  'raft|hash': '[index:i]',
+  'raft|remove': 'member:s',
+  'raft|transfer': 'member:s',
+  read: 'level(LINEARIZABLE SESSION BOUNDED=milliseconds:i STALE) command:s [argument:s+]',
+  readfence: '[token:s]',
   rename: 'key:k newkey:k1',
   renamenx: 'key:k newkey:k1',
   restore:

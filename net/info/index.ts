@@ -3,7 +3,8 @@ import type { Node } from '../node.ts';
 import { memorySection } from './memory.ts';
 import { millraceSection } from './millrace.ts';
 import { persistenceSection } from './persistence.ts';
-import { clientsSection, clusterSection, cpuSection, replicationSection, serverSection } from './server.ts';
+import { replicationSection } from './replication.ts';
+import { clientsSection, clusterSection, cpuSection, serverSection } from './server.ts';
 import { commandStatsSection, errorStatsSection, keyspaceSection, latencyStatsSection, statsSection } from './stats.ts';
 
 interface Section {

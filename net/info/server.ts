@@ -1,4 +1,4 @@
-/** The sections of INFO about the process and its connections: Server, Clients, Persistence, Replication, CPU, Cluster. */
+/** The sections of INFO about the process and its connections: Server, Clients, CPU, Cluster. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { REDIS_VERSION } from '../commands/connection.ts';
@@ -58,22 +58,6 @@ export function clientsSection(node: Node): string[] {
     `blocked_clients:${clients.postponedCount + node.dispatcher.blocking.count}`,
     'tracking_clients:0',
     'clients_in_timeout_table:0',
-  ];
-}
-
-export function replicationSection(node: Node): string[] {
-  return [
-    'role:master',
-    'connected_slaves:0',
-    'master_failover_state:no-failover',
-    `master_replid:${node.replicationId}`,
-    `master_replid2:${'0'.repeat(40)}`,
-    'master_repl_offset:0',
-    'second_repl_offset:-1',
-    'repl_backlog_active:0',
-    'repl_backlog_size:0',
-    'repl_backlog_first_byte_offset:0',
-    'repl_backlog_histlen:0',
   ];
 }
 
