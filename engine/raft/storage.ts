@@ -25,14 +25,18 @@ export interface ReplicaStorage {
 
   /**
    * The directory is this replica's from now on, durably; what it has of a log, a term and a vote of another replica is void.
-   * For a first start and for one that joins again under a new id. Before `restore`.
+   * For a first start and for one that joins again under a new id. Before `restore`; or after one that found the replica
+   * lost, and then `restore` follows once more.
    */
   begin(identity: Identity): Promise<void>;
   /** What the log holds behind this snapshot; once. Rejects with the LogError that an operator should read. */
   restore(snapshot: SnapshotMeta): Promise<Restored>;
   /** A batch of Ready, in order (ready.ts, step 2): what it says of a snapshot is that it replaces the log; its file is there already. */
   write(batch: number, hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): void;
-  /** Entries [from, to), at least one and up to about `maxBytes`; none when they are not there (any more). */
+  /**
+   * Entries [from, to) of what was written, at least one and up to about `maxBytes`; none when they are not there (any more).
+   * Waits while the disk does not take what is written.
+   */
   fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]>;
   /** A durable snapshot covers the entries up to this one. */
   compact(through: LogIndex): void;

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { NUMBER_DURABLE, NUMBER_WRITTEN } from '../../engine/log/link.ts';
+import { NUMBER_DURABLE, NUMBER_SYNCS, NUMBER_WRITTEN } from '../../engine/log/link.ts';
 import { Configuration, EMPTY_CONFIG, encodeConfig } from '../../engine/raft/config.ts';
 import { ENTRY_COMMAND, ENTRY_CONFIG, Entry, type SnapshotMeta } from '../../engine/raft/entry.ts';
 import { openRaftStorage, type RaftStorage } from '../../net/raftstorage.ts';
@@ -145,6 +145,30 @@ it.each([
   for (let batch = 1; batch <= 20; batch++) await write(batch, 3, 10);
   // More than the ring holds.
   await write(21, 9, 2_500_000);
+});
+
+it('syncs as its policy says, and as a new one says', async () => {
+  const storage = await begun('no');
+  const { numbers } = storage;
+  const durable = async (index: number) => {
+    while (numbers[NUMBER_DURABLE] !== index) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  const write = async (batch: number) => {
+    const done = persisted(storage, batch);
+    storage.write(batch, null, null, [entry(batch, 1)]);
+    await done;
+  };
+  await write(1);
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  expect([numbers[NUMBER_WRITTEN], numbers[NUMBER_DURABLE]]).toEqual([1, 0]);
+  storage.setPolicy('always');
+  await durable(1);
+  storage.setPolicy('everysec');
+  await write(2);
+  await write(3);
+  await durable(3);
+  // What comes last is synced too, though nothing follows it.
+  expect(numbers[NUMBER_SYNCS]).toBeLessThan(4);
 });
 
 it('looks far back for entries while it writes others', async () => {
