@@ -2,8 +2,9 @@
  * Who is connected: listens, dials the members, lets in who proves to be one, and sees to it that there is one connection per pair of
  * nodes. Main thread; behind peers.ts, which says what the messages on them mean.
  *
- * Both sides dial. When that leads to two connections, both keep the one that the node with the lower id opened. But one that
- * has stood for a while gives way to any new one: its other end dials only when it has none, so what we hold is dead.
+ * Both sides dial, until either has a connection. When both come to have one at the same time, both keep that which the node with the
+ * lower id opened. But one that has stood for a while gives way to any new one: its other end dials only when it has none, so what we
+ * hold is dead.
  */
 import type net from 'node:net';
 import type { ReplicaId } from '../../engine/raft/entry.ts';

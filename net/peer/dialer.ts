@@ -9,6 +9,8 @@ import type { Transport } from './transport.ts';
 
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
+/** Of two that dial each other, one waits so much longer: mostly there is a connection by then. */
+const SECOND_MS = 50;
 /** A connection that has lasted so long was no accident: after it, pauses are short again. */
 const SETTLED_MS = 1000;
 
@@ -17,7 +19,6 @@ export class Dialer {
   /** Of the attempt under way, when it has got as far as that. */
   link: Link | undefined = undefined;
   private readonly transport: Transport;
-  /** Of two that dial each other, one begins. */
   private readonly isFirst: boolean;
   private readonly onSocket: (socket: net.Socket, dialer: Dialer) => void;
   private readonly log: Log;
@@ -58,12 +59,14 @@ export class Dialer {
     else this.pause();
   }
 
-  /** There is a connection, whoever opened it. An attempt under way goes on: both sides will know which of the two to keep. */
+  /**
+   * There is a connection, whoever opened it. An attempt under way is given up: its proof has not been sent, so the other side cannot have
+   * taken it for the connection yet.
+   */
   rest(): void {
-    this.isWanted = false;
     this.restedAtMs = performance.now();
     this.lastText = '';
-    clearTimeout(this.timer);
+    this.close();
   }
 
   /** The attempt under way has become a connection. */
@@ -84,6 +87,7 @@ export class Dialer {
     this.pause();
   }
 
+  /** No more attempts. */
   close(): void {
     this.isWanted = false;
     clearTimeout(this.timer);
@@ -93,7 +97,8 @@ export class Dialer {
 
   private pause(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.call(), this.pauseMs * (0.5 + Math.random()));
+    const pauseMs = this.pauseMs * (0.5 + Math.random()) + (this.isFirst ? 0 : SECOND_MS);
+    this.timer = setTimeout(() => this.call(), pauseMs);
     this.pauseMs = Math.min(2 * this.pauseMs, LONGEST_PAUSE_MS);
   }
 

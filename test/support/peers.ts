@@ -15,6 +15,9 @@ import { Handshaker } from '../../net/peer/handshake.ts';
 import { Peers } from '../../net/peer/peers.ts';
 import type { Forward, ForwardReply, Join, JoinReply, PeerMessage } from '../../proto/messages.ts';
 
+/** A throttled connection passes in one go what it may in so long. */
+const TRICKLE_MS = 5;
+
 /** Passes bytes on between whoever connects to it and `target`. */
 export class PeerProxy {
   /** pass; swallow: nothing arrives, nothing ends; cut: nobody is connected. */
@@ -59,13 +62,12 @@ export class PeerProxy {
     this.sockets.add(from);
     from.on('data', (bytes) => {
       if (this.mode !== 'pass') return;
-      if (this.bytesPerMs !== Number.POSITIVE_INFINITY) {
-        from.pause();
-        setTimeout(() => from.resume(), bytes.length / this.bytesPerMs);
-      }
       // A slow reader behind the proxy slows down the writer in front of it.
       see(bytes);
-      if (!to.write(bytes)) {
+      if (this.bytesPerMs !== Number.POSITIVE_INFINITY) {
+        from.pause();
+        this.trickle(bytes, from, to);
+      } else if (!to.write(bytes)) {
         from.pause();
         to.once('drain', () => from.resume());
       }
@@ -75,6 +77,14 @@ export class PeerProxy {
       this.sockets.delete(from);
       if (this.mode !== 'swallow') to.destroy();
     });
+  }
+
+  private trickle(bytes: Buffer, from: net.Socket, to: net.Socket): void {
+    const length = Math.min(bytes.length, Math.ceil(this.bytesPerMs * TRICKLE_MS));
+    to.write(bytes.subarray(0, length));
+    const next = (): unknown =>
+      length < bytes.length ? this.trickle(bytes.subarray(length), from, to) : from.resume();
+    setTimeout(next, length / this.bytesPerMs);
   }
 
   cut(): void {
