@@ -4,7 +4,7 @@ import type { ReplyError } from './errors.ts';
 /** The command was handed to a leader that was lost before it answered: it may be done or not. */
 const UNKNOWN = 'UNKNOWN';
 /** The command was not done, but may be when it is tried again. */
-const NOT_NOW = new Set(['CLUSTERDOWN', 'LOADING', 'TRYAGAIN', 'NOTLEADER']);
+const NOT_NOW = new Set(['CLUSTERDOWN', 'LOADING', 'TRYAGAIN', 'NOTLEADER', 'NOTAPPLIED']);
 /** The command was refused before anybody looked whether it had come before. */
 const REFUSED = new Set(['MISCONF', 'OOM', 'NOAUTH', 'NOPERM', 'WRONGPASS', 'READONLY']);
 

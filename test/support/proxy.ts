@@ -50,10 +50,15 @@ export class Lane {
     this.cut();
   }
 
+  /** Whether its connections lose bytes. */
+  get isDropping(): boolean {
+    return this.toServer.isDropping || this.toClient.isDropping;
+  }
+
   /** Undoes everything; connections that have lost bytes are cut. */
   heal(): void {
     this.isRefusing = false;
-    if (this.toServer.isDropping || this.toClient.isDropping) this.cut();
+    if (this.isDropping) this.cut();
     this.toServer.heal();
     this.toClient.heal();
   }

@@ -118,6 +118,7 @@ describe('answers that do not come', () => {
     ['CLUSTERDOWN', { isDone: false, says: '-CLUSTERDOWN no leader' }],
     ['LOADING', { isDone: false, says: '-LOADING soon' }],
     ['TRYAGAIN', { isDone: false, says: '-TRYAGAIN later' }],
+    ['NOTAPPLIED', { isDone: false, says: '-NOTAPPLIED the leader changed' }],
     ['NOTLEADER', { isDone: false, says: '-NOTLEADER 127.0.0.1:1' }],
   ] as [string, Fate][])('%s: once in the end, under the same number', async (_, fate) => {
     const clerk = await begin({ timeoutMs: 2000 });

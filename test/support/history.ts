@@ -1,0 +1,146 @@
+/**
+ * What clients of real nodes asked, when, and what came back: a history for linearizability.ts. Each client runs one command after
+ * another, on a few keys that all of them share; keys are left for new ones after a while, so that each one's history stays
+ * short enough to be judged. One thread; the clock is this process's, so all clients run in it.
+ *
+ * An operation that certainly was not done is left out; one that was sent and not answered stays, without a return. Reads without
+ * an answer tell nothing and are left out, too.
+ */
+import { ConnectionLost } from '../../net/client/connection.ts';
+import { ClerkError, ReplyError } from '../../net/client/errors.ts';
+import type { Reply } from '../../net/client/reply.ts';
+import type { Answer, Operation } from './linearizability.ts';
+import { seeded } from './seeded.ts';
+
+/** Does one command; rejects, or resolves with an error, when it does not work. */
+export type Caller = (...args: string[]) => Promise<Reply>;
+
+/** Operations on one generation of keys, of all clients together, before the next one. */
+const GENERATION_OPS = 1200;
+const KEYS = 3;
+const READS = new Set(['GET', 'STRLEN']);
+/** Errors of commands that were not done. All others but `UNKNOWN` are no answers that a test expects. */
+const NOT_DONE = new Set(['CLUSTERDOWN', 'LOADING', 'TRYAGAIN', 'NOTLEADER', 'NOTAPPLIED']);
+
+export class History {
+  readonly operations: Operation[] = [];
+  /** Commands by how they ended. */
+  answered = 0;
+  unknown = 0;
+  notDone = 0;
+  /** What nobody should see: errors that are none of the above. */
+  readonly problems: string[] = [];
+  /** When writes were acknowledged, and called: ms of performance.now, by the time of the answer. */
+  private readonly writes: { call: number; return: number }[] = [];
+  private clients = 0;
+
+  /** A client's number; those of one that was left in doubt need no others. */
+  newClient(): number {
+    return this.clients++;
+  }
+
+  /** Runs a command and keeps what is known of it. Resolves with whether it was answered. */
+  async record(client: number, caller: Caller, key: string, command: readonly string[]): Promise<boolean> {
+    const [name, ...rest] = command;
+    const call = performance.now();
+    let answer: Answer = null;
+    let isUnknown = false;
+    try {
+      const reply = await caller(name, key, ...rest);
+      if (reply instanceof ReplyError) throw reply;
+      answer = reply as Answer;
+    } catch (error) {
+      const outcome = this.outcomeOf(error as Error);
+      if (outcome === 'not done') {
+        this.notDone++;
+        return false;
+      }
+      isUnknown = true;
+    }
+    if (isUnknown) {
+      this.unknown++;
+      if (!READS.has(name)) this.keep({ client, key, command, answer, call, return: Number.POSITIVE_INFINITY });
+      return false;
+    }
+    const returned = performance.now();
+    this.answered++;
+    if (!READS.has(name)) this.writes.push({ call, return: returned });
+    this.keep({ client, key, command, answer, call, return: returned });
+    return true;
+  }
+
+  /** How long after `sinceMs` the first write that was called later was acknowledged; Infinity: none was. */
+  resumedAfterMs(sinceMs: number): number {
+    return (this.writes.find(({ call }) => call >= sinceMs)?.return ?? Number.POSITIVE_INFINITY) - sinceMs;
+  }
+
+  /** All keys that there are operations on. */
+  get keys(): string[] {
+    return [...new Set(this.operations.map(({ key }) => key))];
+  }
+
+  /** Reads every key once, so that whatever was acknowledged and is lost is seen to be. All have to be answered. */
+  async readAll(caller: Caller): Promise<void> {
+    const client = this.newClient();
+    for (const key of this.keys) {
+      if (!(await this.record(client, caller, key, ['GET'])))
+        this.problems.push(`the last read of ${key} was not answered`);
+    }
+  }
+
+  private keep(operation: Operation): void {
+    this.operations.push(operation);
+  }
+
+  private outcomeOf(error: Error): 'unknown' | 'not done' {
+    if (error instanceof ClerkError) return error.code === 'UNKNOWN_OUTCOME' ? 'unknown' : 'not done';
+    if (error instanceof ConnectionLost) return 'unknown';
+    if (error instanceof ReplyError && error.code === 'UNKNOWN') return 'unknown';
+    if (!(error instanceof ReplyError) || !NOT_DONE.has(error.code))
+      this.problems.push(`${error.name}: ${error.message}`);
+    return 'not done';
+  }
+}
+
+export interface LoadOptions {
+  readonly seed: number;
+  /** One for each client; asked for again when a call was not answered. */
+  readonly callers: readonly Caller[];
+  /** Between two commands of a client, up to twice as long. */
+  readonly pauseMs?: number;
+}
+
+/** Clients at work until `stop`. */
+export class HistoryLoad {
+  private readonly history: History;
+  private readonly done: Promise<unknown>;
+  private isStopping = false;
+  private started = 0;
+
+  constructor(history: History, { seed, callers, pauseMs = 2 }: LoadOptions) {
+    this.history = history;
+    this.done = Promise.all(callers.map((caller, i) => this.client(caller, seed + i * 7919, pauseMs)));
+  }
+
+  /** Resolves when every client has its last answer, or knows that none comes. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    await this.done;
+  }
+
+  private async client(caller: Caller, seed: number, pauseMs: number): Promise<void> {
+    const random = seeded(seed);
+    const client = this.history.newClient();
+    for (let n = 0; !this.isStopping; n++) {
+      const generation = Math.floor(this.started++ / GENERATION_OPS);
+      const kind = random.below(3);
+      const key = `${['register', 'counter', 'text'][kind]}:${generation}:${random.below(KEYS)}`;
+      const value = `${client}.${n}`;
+      // As many reads as writes; values are told apart.
+      const command = random.below(2) === 0 ? ['GET'] : [['SET', value], ['INCR'], ['APPEND', `${value};`]][kind];
+      if (kind === 0 && random.below(20) === 0) await this.history.record(client, caller, key, ['DEL']);
+      else await this.history.record(client, caller, key, command);
+      await new Promise((resolve) => setTimeout(resolve, random.below(pauseMs * 2 + 1)));
+    }
+  }
+}
