@@ -1,4 +1,5 @@
 /** Peers that do not take what they are sent, and connections opened by both sides at once. */
+import net from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Entry } from '../../engine/raft/entry.ts';
 import { APPEND, HEARTBEAT, Message } from '../../engine/raft/message.ts';
@@ -124,6 +125,32 @@ it('nodes that dial each other at once keep one connection, the same on both sid
     await until(() => nodes.every(({ peers }) => peers.status().every(({ connected }) => !connected)));
     for (const a of nodes) for (const b of nodes) if (a.replica < b.replica) peerNet.heal(a.replica, b.replica);
   }
+});
+
+it.each([
+  ['lower', 1],
+  ['higher', 3],
+])('of two connections, the node with the %s id keeps that of the lower', async (_, id) => {
+  const a = await peerNet.add(id);
+  const accepted: Stranger[] = [];
+  const server = net.createServer((socket) => accepted.push(new Stranger(socket)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  a.peers.setMembers([{ replica: 2, name: 'n2', host: '127.0.0.1', port }]);
+  await until(() => accepted.length === 1);
+  const [theirs] = accepted;
+  const ours = new Stranger(a.peers.port);
+  await theirs.shakeHands(2, 'acceptor');
+  await ours.shakeHands(2);
+  const [kept, closed] = id === 1 ? [theirs, ours] : [ours, theirs];
+  await until(() => closed.isClosed);
+  const m = new Message(HEARTBEAT, 0, id, 2, 5);
+  a.peers.send(m);
+  a.peers.flush();
+  await until(() => kept.got.length > 0);
+  expect(a.reach).toEqual(id === 1 ? ['+2'] : ['+2', '-2', '+2']);
+  server.close();
+  kept.socket.destroy();
 });
 
 it.each([1, 2])(

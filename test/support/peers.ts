@@ -288,8 +288,9 @@ export class Stranger {
   private readonly reader = new FrameReader(FRAME_LIMIT);
   private readonly writer = new FrameWriter();
 
-  constructor(port: number) {
-    this.socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  /** By a port to dial, or a connection that was accepted. */
+  constructor(port: number | net.Socket) {
+    this.socket = typeof port === 'number' ? net.connect({ port, host: '127.0.0.1', noDelay: true }) : port;
     this.socket.on('error', () => {});
     this.socket.on('close', () => {
       this.isClosed = true;
@@ -308,17 +309,21 @@ export class Stranger {
     return this.writer.write(message).slice();
   }
 
-  async shakeHands(replica: number, secret = 'secret'): Promise<void> {
+  /** As replica `replica`, on node `id<replica>`. */
+  async shakeHands(replica: number, role: 'opener' | 'acceptor' = 'opener'): Promise<void> {
     const self = {
       clusterId: 'c1',
       nodeId: `id${replica}`,
       nodeName: `n${replica}`,
       replicas: [{ group: 0, replica }],
     };
-    const handshaker = new Handshaker('opener', self, secret);
-    this.send(handshaker.greeting);
+    const handshaker = new Handshaker(role, self, 'secret');
+    if (role === 'opener') this.send(handshaker.greeting);
     await until(() => this.got.length > 0);
     this.send(handshaker.take(this.got.shift()!)!);
+    if (role === 'opener') return;
+    await until(() => this.got.length > 0);
+    handshaker.take(this.got.shift()!);
   }
 }
 
