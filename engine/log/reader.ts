@@ -294,7 +294,13 @@ export class LogReader {
 
   private enter(segment: number, offset = 0): OpenSegment {
     this.closeHop();
-    this.hop = new OpenSegment(this.disk, this.directory, segment, this.hopWindow);
+    try {
+      this.hop = new OpenSegment(this.disk, this.directory, segment, this.hopWindow);
+    } catch (error) {
+      // An index that nothing extends any more would pass for complete.
+      this.forget();
+      throw error;
+    }
     this.hopOffset = offset === 0 ? this.hop.header.headerBytes : offset;
     return this.hop;
   }

@@ -80,6 +80,32 @@ describe('a reader beside the log', () => {
     expect(() => reader.prepare(0, 1, 8192)).toThrow('dropped');
   });
 
+  it('reads the same after any call of the disk has failed', () => {
+    for (let step = 1; ; step++) {
+      const disk = new SimDisk(seeded(3));
+      const { log } = reopen(disk, DIR, SMALL);
+      const reader = new LogReader(disk, DIR);
+      const fill = (from: number, to: number) => {
+        for (let index = from; index < to; index++) put(log, index, `${index} ${'x'.repeat(2000)}`);
+        log.sync();
+        reader.setEnd(log.writtenSegment, log.durableOffset);
+      };
+      fill(1, 20);
+      expect(read(reader, 0, 1, 20)).toHaveLength(19);
+      fill(20, 60);
+      const before = disk.fired;
+      disk.failAt(disk.steps + step, 'EIO');
+      try {
+        read(reader, 0, 55, 60);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'IO' });
+      }
+      disk.clearFaults();
+      if (disk.fired === before) break;
+      expect(read(reader, 0, 55, 60).map((text) => text.slice(0, 3))).toEqual(['55 ', '56 ', '57 ', '58 ', '59 ']);
+    }
+  });
+
   it('stops when it is told to, and reads nothing beyond the end it was given', () => {
     const disk = new SimDisk(seeded(1));
     const { log } = reopen(disk, DIR, SMALL);
