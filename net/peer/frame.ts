@@ -130,9 +130,9 @@ export class FrameReader {
     return this.have === wanted;
   }
 
-  /** Memory for `wanted` bytes at most, but no more than twice what has arrived: a length alone costs its sender nothing. */
+  /** Memory for `wanted` bytes at most; where that is much, no more than twice what has arrived: a length alone costs its sender nothing. */
   private grow(wanted: number, arrived: number): void {
-    const size = Math.min(wanted, Math.max(2 * arrived, SMALL_FRAME_BYTES));
+    const size = Math.min(wanted, Math.max(2 * arrived, Math.min(this.limit, READY_BYTES)));
     if (size <= this.whole.length) return;
     const larger = new Uint8Array(size);
     larger.set(this.whole.subarray(0, this.have));
@@ -157,8 +157,8 @@ export class FrameReader {
 }
 
 const NOTHING = new Uint8Array(0);
-/** What a frame in pieces gets at once. */
-const SMALL_FRAME_BYTES = 4096;
+/** What a frame in pieces gets at once: with it, all that are usual are put together without a second copy. */
+const READY_BYTES = 512 * 1024;
 
 function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;

@@ -8,6 +8,7 @@ import {
   FORWARD,
   FORWARD_DONE,
   FORWARD_REPLY,
+  HEARTBEAT as HEARTBEAT_FRAME,
   type PeerMessage,
   PING,
 } from '../../proto/messages.ts';
@@ -147,7 +148,7 @@ it.each([
   const m = new Message(HEARTBEAT, 0, id, 2, 5);
   a.peers.send(m);
   a.peers.flush();
-  await until(() => kept.got.length > 0);
+  await until(() => kept.got.some(({ type }) => type === HEARTBEAT_FRAME));
   expect(a.reach).toEqual(id === 1 ? ['+2'] : ['+2', '-2', '+2']);
   server.close();
   kept.socket.destroy();
