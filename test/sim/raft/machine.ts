@@ -16,6 +16,7 @@ import { loadPairs } from '../../../engine/rdb/decode.ts';
 import { RdbInput } from '../../../engine/rdb/input.ts';
 import { isSwept } from '../../../engine/snapshot/epoch.ts';
 import { stateOf } from '../../support/state.ts';
+import { Broken } from './broken.ts';
 import { type Borrowed, borrowEngine, returnEngine } from './engines.ts';
 import { encodeSnapshot, type SnapshotContent } from './snapshotbytes.ts';
 
@@ -86,7 +87,9 @@ export class Machine {
   private runCommand(): string {
     const { engine } = this.borrowed;
     const { call } = engine;
-    if (call.nowMs > this.nowMs) this.nowMs = call.nowMs;
+    if (call.nowMs < this.nowMs)
+      throw new Broken('M', `the time in the log goes back to ${call.nowMs} from ${this.nowMs}`);
+    this.nowMs = call.nowMs;
     const row = engine.table.resolve(call);
     if (row === undefined || !arityFits(row, call.argc) || (row.flags & WRITE) === 0) {
       throw new Error(`an entry holds a command that is none: ${call.shown(0, 64)}`);

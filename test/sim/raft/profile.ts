@@ -16,6 +16,8 @@ export interface Profile {
   /** Mean time between a client's operations. */
   readonly thinkMs: number;
   readonly clientTimeoutMs: number;
+  /** Mean time between the writes and reads of nobody. */
+  readonly pokeEveryMs: number;
 
   // The core.
   readonly electionTicks: number;
@@ -74,6 +76,7 @@ export function drawProfile(c: Chance): Profile {
     clients: 2 + c.below(4),
     thinkMs: c.pick([5, 15, 40]),
     clientTimeoutMs: c.pick([80, 200, 500]),
+    pokeEveryMs: c.pick([3, 8, 25]),
     electionTicks,
     leaseTicks: hasLease ? Math.floor(electionTicks / 2) : 0,
     appendBytes: c.pick([1, 60, 200, 4000]),
@@ -85,7 +88,7 @@ export function drawProfile(c: Chance): Profile {
     jitterMs: c.pick([0.2, 2, 8, 20]),
     lossPercent: c.pick([0, 0, 2, 12, 30]),
     repeatPercent: c.pick([0, 0, 2, 10]),
-    heldPercent: c.pick([0, 0.5, 2, 5]),
+    heldPercent: c.pick([0, 0.5, 2, 5, 15]),
     heldMs: c.pick([60, 200, 800]),
     isOrdered: c.percent(40),
     cutEveryMs: every(50, 60, 500),

@@ -386,6 +386,8 @@ export class SimReplica {
       return;
     }
     if (done.length > 1) tally.add('batches synced together');
+    tally.add('logs cut', this.storage.cuts);
+    this.storage.cuts = 0;
     this.isDiskBusy = false;
     // The main thread hears of it later, or at once.
     if (done.length > 0) this.completions.push(done);

@@ -39,12 +39,15 @@ export class Durable {
     return index <= this.base || this.terms[index] === term;
   }
 
-  take({ snapshot, entries }: Batch): void {
+  /** True when entries were replaced. */
+  take({ snapshot, entries }: Batch): boolean {
     if (snapshot !== null) this.restart(snapshot.index, snapshot.term);
+    const isCut = entries.length > 0 && entries[0].index < this.terms.length;
     for (const { index, term } of entries) {
       this.terms.length = index;
       this.terms.push(term);
     }
+    return isCut;
   }
 
   restart(index: LogIndex, term: Term): void {
@@ -68,6 +71,8 @@ export class ReplicaDisk {
   /** Written, not synced. */
   written: Batch[] = [];
   durable = new Durable();
+  /** How often durable entries were replaced by others. */
+  cuts = 0;
   /** The newest snapshot that is published. */
   newest: { meta: SnapshotMeta; bytes: Uint8Array } | undefined = undefined;
   /** Received and not published, by index. */
@@ -179,7 +184,7 @@ export class ReplicaDisk {
     this.store!.sync();
     const done = this.written;
     this.written = [];
-    for (const batch of done) this.durable.take(batch);
+    for (const batch of done) if (this.durable.take(batch)) this.cuts++;
     return done;
   }
 

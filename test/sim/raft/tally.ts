@@ -54,6 +54,7 @@ export const HAPPENINGS = [
   'once repeated',
   'once answered from the table',
   'proposals replaced',
+  'logs cut',
   // What comes of it.
   'elections',
   'entries committed',

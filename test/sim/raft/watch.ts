@@ -125,7 +125,7 @@ export class Watch {
   }
 
   private onTerm(r: SimReplica): void {
-    const { term, role, config } = r.core.state;
+    const { term, role, config, configs, commit } = r.core.state;
     const seen = this.seen.get(r.id)!;
     if (term < seen.term) this.broken('M', `the term of n${r.id} goes back from ${seen.term} to ${term}`);
     seen.term = term;
@@ -144,6 +144,9 @@ export class Watch {
     if (known !== undefined) this.broken('E', `n${known} and n${r.id} both lead in term ${term}`);
     this.leaders.set(term, r.id);
     this.tally.add('elections');
+    if (!config.isVoter(r.id) && !configs.at(commit).isVoter(r.id)) {
+      this.broken('E', `n${r.id} leads in term ${term}, and is no voter`);
+    }
     this.checkComplete(r);
   }
 
@@ -231,6 +234,9 @@ export class Watch {
         this.configs.push({ index, config: decodeConfig(entry.bytes, entry.start, entry.length) });
       }
     } else if (known !== what) this.broken('C', `n${r.id} applies ${what} as entry ${index}; it was ${known}`);
+    // Or a snapshot of it could be ahead of the log that it is to replace.
+    if (!r.storage.durable.has(index, entry.term))
+      this.broken('D', `n${r.id} applies entry ${index}, which its own disk lacks`);
     this.compareAt(r);
     if (index % COMPARED_EVERY === 0) this.compare(r);
   }

@@ -123,6 +123,7 @@ export class World {
     for (const client of this.clients) client.think();
     new Trouble(this).begin();
     new Operator(this, this.profile.voters).begin();
+    this.repeat(this.profile.pokeEveryMs, () => this.poke());
     this.pass(this.profile.troubleMs);
     this.calm();
     this.pass(GRACE_MS);
@@ -138,6 +139,23 @@ export class World {
     judgeHistory(this.history);
   }
 
+  /**
+   * Load that waits for nobody: writes where somebody believes to lead, so that logs part; reads anywhere, only their index being
+   * looked at. Who leads without being the newest leader is asked first: nobody else can be so wrong.
+   */
+  private poke(): void {
+    const { chance } = this;
+    const newest = this.newestLeader;
+    const old = this.leaders.filter((leader) => leader !== newest);
+    const replica = chance.pick(
+      old.length > 0 ? old : chance.percent(60) && newest !== undefined ? [newest] : this.present,
+    );
+    replica.input(() => {
+      if (chance.percent(50)) replica.readLinearizable(['GET', 'b'], () => {});
+      else if (replica.core.isLeader) replica.write(['INCR', 'b'], false, () => {});
+    });
+  }
+
   private pass(ms: number): void {
     const end = this.events.now + ms;
     let isOver = false;
@@ -147,12 +165,17 @@ export class World {
     while (!isOver && this.events.now <= end) this.events.step();
   }
 
-  /** Passes time until `what` says nothing any more. */
+  /** Passes time until `what` says nothing any more; `limitMs` without anything that is applied anywhere is too long. */
   private await(limitMs: number, what: () => string): void {
-    const end = this.events.now + limitMs;
+    let since = this.events.now;
+    let applied = 0;
     for (let left = what(); left !== ''; left = what()) {
-      if (this.events.now > end) throw new Broken('A', `after ${Math.round(limitMs)} ms of calm ${left}`);
+      if (this.events.now > since + limitMs) throw new Broken('A', `after ${Math.round(limitMs)} ms of calm ${left}`);
       this.pass(STEP_MS);
+      let now = 0;
+      for (const replica of this.replicas.values()) if (replica.isUp) now += replica.machine.appliedIndex;
+      if (now > applied) since = this.events.now;
+      applied = Math.max(applied, now);
     }
   }
 
