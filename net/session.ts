@@ -71,6 +71,9 @@ const LARGEST_WINDOW = 1024;
 const LARGE_REPLY_BYTES = 16 * 1024;
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
+/** Below this many bytes a loop is faster than making a view for `set`. */
+const LOOP_BYTES = 64;
+
 const EMPTY = new Uint8Array(0);
 
 export class Session {
@@ -455,8 +458,10 @@ export class Session {
         this.out = grown;
       }
     }
-    this.out.set(from.subarray(start, start + length), this.outLength);
-    this.outLength += length;
+    const { out, outLength } = this;
+    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) out[outLength + i] = from[start + i];
+    else out.set(from.subarray(start, start + length), outLength);
+    this.outLength = outLength + length;
   }
 
   /** Writes what was delivered. */

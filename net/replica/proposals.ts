@@ -34,10 +34,14 @@ export interface Proposal {
   readonly protocols: number[];
 }
 
+/** Entries of this node under way when the next one waits to grow. */
+const UNDER_WAY = 2;
 /** An entry is sealed before the turn ends when it has grown to this. */
 const SEALED_BYTES = 256 * 1024;
 
 export class Proposals {
+  /** Gets what was staged and will never be proposed. */
+  onGivenUp: (proposal: Proposal) => void = () => {};
   private readonly core: RaftCore;
   private readonly batch = new BatchWriter();
   private open: Proposal = emptyProposal();
@@ -75,7 +79,7 @@ export class Proposals {
   ): void {
     this.batch.add(request, call.nowMs, call.db, seed);
     this.owe(target, seq, protocol);
-    if (this.batch.length >= SEALED_BYTES) this.seal();
+    if (this.batch.length >= SEALED_BYTES) this.seal(true);
   }
 
   /** Adds UNLINK of a key that the leader evicts. */
@@ -98,15 +102,25 @@ export class Proposals {
   }
 
   /**
-   * What was staged becomes an entry. Called at the end of a turn, and before anything that may end leadership is told to the core:
-   * what was staged under one is proposed under it.
+   * What was staged becomes an entry, at the end of a turn; `isFull`: at once. While entries are under way it gathers until one of
+   * them is applied: larger entries cost less, and nobody waits longer than for what is under way anyway. What was staged under a
+   * leadership that is over was never proposed: it is given up by `onGivenUp`.
    */
-  seal(): void {
+  seal(isFull = false): void {
     const { batch, open } = this;
     if (batch.count === 0) return;
+    if (!this.core.isLeader) {
+      this.open = emptyProposal();
+      batch.clear();
+      this.onGivenUp(open);
+      return;
+    }
+    if (this.core.state.transferee !== 0) return;
+    if (!isFull && this.waiting.length - this.head >= UNDER_WAY) return;
     const bytes = batch.u8.slice(0, batch.length);
     const index = this.core.propose(bytes, 0, bytes.length);
-    if (index < 0) throw new Error(`replica: a proposal was refused (${index}) behind the checks for it`);
+    // Too much waits for a majority.
+    if (index < 0) return;
     open.index = index;
     open.term = this.core.state.term;
     open.atMs = performance.now();

@@ -108,6 +108,7 @@ export class Replica implements Replication {
     this.state = state;
     this.hooks = hooks;
     this.proposals = new Proposals(this.core);
+    this.proposals.onGivenUp = (proposal) => this.fail(proposal, NOT_APPLIED_TEXT);
     this.reads = new Reads(this.core);
     this.applier = new Applier(dispatcher, state, {
       entryAt: (index) => this.core.entryAt(index),
@@ -167,7 +168,6 @@ export class Replica implements Replication {
     if (due <= 0) return;
     this.tickedMs += due * TICK_MS;
     due = Math.min(due, TICKS_AT_ONCE);
-    this.proposals.seal();
     for (let i = 0; i < due; i++) this.core.tick();
     this.lookAround(nowMs);
     this.drive();
@@ -187,6 +187,8 @@ export class Replica implements Replication {
       late = this.proposals.takeOverdue(0, nowMs - ANSWER_MS);
     }
     if (front.isWaiting) front.resume();
+    // Questions that nobody has answered are asked again.
+    this.reads.ask();
     if (core.isLeader) this.keepTime(nowMs);
   }
 
@@ -201,8 +203,6 @@ export class Replica implements Replication {
 
   /** A message of a peer. */
   step(m: Message): void {
-    // What was staged under this leadership is proposed under it.
-    this.proposals.seal();
     if (m.type === APPEND || m.type === HEARTBEAT) this.reads.sighted(m.commit);
     this.core.step(m);
   }
@@ -227,7 +227,6 @@ export class Replica implements Replication {
       for (const m of this.afterWrite[0].messages) this.peers.send(m);
       this.afterWrite.shift();
     }
-    this.proposals.seal();
     this.core.persisted(batch);
     this.drive();
   }
@@ -244,11 +243,12 @@ export class Replica implements Replication {
     this.driving = true;
     do {
       this.again = false;
+      this.front.endTurn();
       this.proposals.seal();
       this.serveReady();
       this.applier.run();
       this.forwards.flush();
-    } while (this.again || this.proposals.staged > 0);
+    } while (this.again);
     this.driving = false;
     this.peers.flush();
     this.dispatcher.flushClients();
