@@ -5,6 +5,7 @@ import { CASES, nameOf, type RestartResults, type RestartSample, type Source } f
 import { NAMES, SIDES, type Side } from './durability-servers.ts';
 import type { SnapshotResults, SnapshotSample } from './durability-snapshot.ts';
 import { type LogPair, type LogSample, PIPELINES, type Policy } from './durability-throughput.ts';
+import { atLeast, atMost, type Goal, goalTable, spread } from './goals.ts';
 import { median, table } from './report.ts';
 
 export interface DurabilityResults {
@@ -18,43 +19,16 @@ export interface DurabilityResults {
 
 const MIB = 1024 ** 2;
 
-/** The median, and from where to where. */
-function spread(values: readonly number[], digits: number): string {
-  const middle = median(values).toFixed(digits);
-  if (values.length === 1) return middle;
-  return `${middle} (${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)})`;
-}
-
 function mib(bytes: number): string {
   return (bytes / MIB).toFixed(0);
 }
 
 // ---------------------------------------------------------------- goals
 
-interface Goal {
-  what: string;
-  wanted: string;
-  measured: string;
-  isReached: boolean;
-}
-
 function speedRatios(results: DurabilityResults, policy: Policy, pipeline: number): number[] {
   return results.log
     .filter((pair) => pair.policy === policy && pair.pipeline === pipeline)
     .map((pair) => pair.ours.requestsPerSecond / pair.theirs.requestsPerSecond);
-}
-
-function atLeast(what: string, values: readonly number[], least: number): Goal[] {
-  if (values.length === 0) return [];
-  const isReached = median(values) >= least;
-  return [{ what, wanted: `≥ ${least.toFixed(2)}`, measured: spread(values, 2), isReached }];
-}
-
-/** `unit` follows the numbers. A promise about the worst that happens is held against the worst round. */
-function atMost(what: string, values: readonly number[], most: number, digits: number, unit: string): Goal[] {
-  if (values.length === 0) return [];
-  const isReached = Math.max(...values) <= most;
-  return [{ what, wanted: `≤ ${most}${unit}`, measured: `${spread(values, digits)}${unit}`, isReached }];
 }
 
 /** Peak of resident memory above what it was before, as a percentage of the data. */
@@ -92,18 +66,13 @@ function goals(results: DurabilityResults): Goal[] {
 }
 
 function goalSection(results: DurabilityResults): string[] {
-  const rows = goals(results).map(({ what, wanted, measured, isReached }) => [
-    what,
-    wanted,
-    measured,
-    isReached ? 'yes' : 'NO',
-  ]);
-  if (rows.length === 0) return [];
+  const found = goals(results);
+  if (found.length === 0) return [];
   return [
     '## Goals',
     'Speeds are Millrace to Redis: the median over the rounds of the ratio within a round, and its range. Pauses and memory ' +
       'count as reached when the worst round has reached them.',
-    table(['goal', 'wanted', 'measured', 'reached'], rows),
+    goalTable(found),
   ];
 }
 

@@ -13,7 +13,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { splitWords } from '../net/config-file.ts';
 import type { FillResult } from './durability-load.ts';
 import {
-  cpuSecondsOf,
   fileBytes,
   LOG_OPTIONS,
   load,
@@ -26,7 +25,7 @@ import {
   type Side,
   specOf,
 } from './durability-servers.ts';
-import { ask, onCore, pinned, run, SERVER_CORE, Server } from './proc.ts';
+import { ask, cpuSecondsOf, onCore, pinned, run, SERVER_CORE, Server } from './proc.ts';
 
 const BYTES = 1024 ** 3;
 const QUICK_BYTES = 32 * 1024 ** 2;

@@ -2,13 +2,15 @@
  * What the parts of `bench:durability` share: the command lines of the two servers, their data directories, and runs of
  * redis-benchmark and of the load generator on the load's core.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LOAD_CORE, onCore, run, Server, type ServerSpec } from './proc.ts';
+import { type BenchmarkLoad, type BenchmarkResult, benchmarkWords, readBenchmark } from './redis-benchmark.ts';
 
 export const CLIENTS = 50;
+export const KEYSPACE = 100_000;
 /** Which of the two servers: ours or the one beside it. */
 export type Side = 'ours' | 'theirs';
 export const SIDES: readonly Side[] = ['ours', 'theirs'];
@@ -73,28 +75,13 @@ export function fileBytes(dir: string, pattern: RegExp): number {
   return paths.reduce((sum, path) => sum + statSync(join(dir, path)).size, 0);
 }
 
-/** What all threads of a process have used, in seconds: for a process that is no Server of proc.ts. */
-export function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // Behind the name, which may hold spaces: utime and stime are the 12th and 13th, in ticks of 10 ms.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
 /** Runs the load generator and gives what it measured. */
 export async function load<T>(...args: (string | number)[]): Promise<T> {
   return JSON.parse(await run(onCore(LOAD_CORE, ['node', LOAD, ...args.map(String)]))) as T;
 }
 
-export interface BenchmarkResult {
-  requestsPerSecond: number;
-  p50Ms: number;
-  p99Ms: number;
-}
-
-export function benchmarkWords(port: number, test: string, pipeline: number, requests: number): string[] {
-  const words = ['redis-benchmark', '-p', port, '--csv', '-c', CLIENTS, '-n', requests, '-P', pipeline];
-  return [...words, '-r', 100_000, '-t', test].map(String);
+export function benchmarkLoad(test: string, pipeline: number, requests: number): BenchmarkLoad {
+  return { clients: CLIENTS, pipeline, requests, keyspace: KEYSPACE, args: ['-t', test] };
 }
 
 export async function benchmark(
@@ -103,16 +90,8 @@ export async function benchmark(
   pipeline: number,
   requests: number,
 ): Promise<BenchmarkResult> {
-  const words = benchmarkWords(server.port, test, pipeline, requests);
-  const csv = await run(onCore(LOAD_CORE, words));
-  // "test","rps","avg_latency_ms","min_latency_ms","p50…","p95…","p99…","max…".
-  const numbers = (csv.trim().split('\n').at(-1)?.split('","') ?? [])
-    .slice(1)
-    .map((field) => Number(field.replaceAll('"', '')));
-  if (numbers.length !== 7 || numbers.some(Number.isNaN) || csv.includes('Error')) {
-    throw new Error(`${words.join(' ')} against ${server.name} printed:\n${csv}`);
-  }
-  return { requestsPerSecond: numbers[0], p50Ms: numbers[3], p99Ms: numbers[5] };
+  const words = benchmarkWords(server.port, benchmarkLoad(test, pipeline, requests));
+  return readBenchmark(words, server.name, await run(onCore(LOAD_CORE, words)));
 }
 
 /** Starts both servers, each stopped in its tracks until it is its turn. */

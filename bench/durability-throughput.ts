@@ -4,9 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  type BenchmarkResult,
   benchmark,
-  benchmarkWords,
+  benchmarkLoad,
   inTurn,
   LOG_OPTIONS,
   type Plan,
@@ -16,6 +15,7 @@ import {
   withBoth,
 } from './durability-servers.ts';
 import type { Server, ServerSpec } from './proc.ts';
+import { type BenchmarkResult, benchmarkWords } from './redis-benchmark.ts';
 
 export type Policy = 'everysec' | 'always';
 export const PIPELINES = [1, 16];
@@ -53,7 +53,7 @@ export function requestsOf(plan: Plan, policy: Policy, pipeline: number): number
 
 /** The load as it is told. */
 export function loadCommand(plan: Plan): string {
-  return benchmarkWords(plan.firstPort, 'set', 16, requestsOf(plan, 'everysec', 16)).join(' ');
+  return benchmarkWords(plan.firstPort, benchmarkLoad('set', 16, requestsOf(plan, 'everysec', 16))).join(' ');
 }
 
 async function measure(server: Server, pipeline: number, requests: number): Promise<LogSample> {

@@ -27,10 +27,10 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/** The words that run `words` on one core, or `words` themselves where nothing can be pinned. */
-export function onCore(core: number, words: readonly string[]): string[] {
+/** The words that run `words` on one core, or on any (undefined, or where nothing can be pinned). */
+export function onCore(core: number | undefined, words: readonly string[]): string[] {
   const command = words[0] === 'node' ? [process.execPath, ...words.slice(1)] : words;
-  return pinned ? ['taskset', '-c', String(core), ...command] : [...command];
+  return pinned && core !== undefined ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
 /** Runs a command to its end and gives its standard output; fails with its standard error. */
@@ -67,6 +67,14 @@ export function ask(port: number, ...args: string[]): Promise<string> {
   });
 }
 
+/** Seconds of CPU that a whole process, all its threads, has used: utime and stime. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  // The second field is the name in parentheses and may hold spaces; utime and stime are the 14th and 15th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
 /** What to start: a name for the tables, and a command line with {port} and {dir} in it. */
 export interface ServerSpec {
   name: string;
@@ -88,11 +96,11 @@ export class Server {
     this.dir = dir;
   }
 
-  static async start(spec: ServerSpec, port: number): Promise<Server> {
+  static async start(spec: ServerSpec, port: number, core: number | undefined = SERVER_CORE): Promise<Server> {
     const dir = mkdtempSync(join(tmpdir(), 'bench-'));
     const words = splitWords(spec.command.replaceAll('{port}', String(port)).replaceAll('{dir}', dir));
     if (words === undefined || words.length === 0) throw new Error(`bad command line: ${spec.command}`);
-    const [file, ...args] = onCore(SERVER_CORE, words);
+    const [file, ...args] = onCore(core, words);
     const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -146,12 +154,16 @@ export class Server {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  /** Seconds of CPU the whole process, all its threads, has used: utime and stime. */
+  /** Ends the process at once, as a crash does: the signal is out when this returns. */
+  async kill(): Promise<void> {
+    const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGKILL');
+    await gone;
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
   cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
-    // The second field is the name in parentheses and may hold spaces; utime and stime are the 14th and 15th.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    return cpuSecondsOf(this.pid);
   }
 
   residentBytes(): number {

@@ -10,6 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { LatencyResult } from './load.ts';
 import { ask, LOAD_CORE, onCore, pinned, run, SERVER_CORE, Server, type ServerSpec } from './proc.ts';
+import { benchmarkWords, readBenchmark } from './redis-benchmark.ts';
 import { machine, ownVersion, type Results, report, type ThroughputSample } from './report.ts';
 
 const CLIENTS = 50;
@@ -130,10 +131,8 @@ function requestsOf(test: Test, pipeline: number): number {
   return Math.max(pipeline * CLIENTS, Math.round(wanted * scale));
 }
 
-function benchmarkWords(test: Test, pipeline: number, port: number, requests: number): string[] {
-  const random = options.keyspace === undefined ? [] : ['-r', options.keyspace];
-  const load = ['-c', String(CLIENTS), '-n', String(requests), '-P', String(pipeline), ...random];
-  return ['redis-benchmark', '-p', String(port), '--csv', ...load, ...test.args];
+function wordsOf(test: Test, pipeline: number, port: number, requests: number): string[] {
+  return benchmarkWords(port, { clients: CLIENTS, pipeline, requests, keyspace: options.keyspace, args: test.args });
 }
 
 /** Runs one test of redis-benchmark against a server that is alone on its core. */
@@ -144,17 +143,11 @@ async function benchmark(
   requests = requestsOf(test, pipeline),
 ): Promise<ThroughputSample> {
   if (test.clears !== undefined) await ask(server.port, 'DEL', test.clears);
-  const words = benchmarkWords(test, pipeline, server.port, requests);
+  const words = wordsOf(test, pipeline, server.port, requests);
   const cpuBefore = server.cpuSeconds();
   const csv = await run(onCore(LOAD_CORE, words));
   const cpuUs = ((server.cpuSeconds() - cpuBefore) * 1e6) / requests;
-  // The title may hold commas: "test","rps","avg_latency_ms","min_latency_ms","p50…","p95…","p99…","max…".
-  const fields = csv.trim().split('\n').at(-1)?.split('","') ?? [];
-  const numbers = fields.slice(-7).map((field) => Number(field.replaceAll('"', '')));
-  if (numbers.length !== 7 || numbers.some(Number.isNaN) || csv.includes('Error')) {
-    throw new Error(`${words.join(' ')} against ${server.name} printed:\n${csv}`);
-  }
-  return { requestsPerSecond: numbers[0], cpuUs, p50Ms: numbers[3], p99Ms: numbers[5] };
+  return { ...readBenchmark(words, server.name, csv), cpuUs };
 }
 
 async function loadRun<T>(...args: string[]): Promise<T> {
@@ -260,7 +253,7 @@ async function setting(): Promise<string[]> {
   try {
     await theirs.resume();
     const theirVersion = await theirs.version();
-    const words = benchmarkWords(TESTS[2], 16, firstPort, requestsOf(TESTS[2], 16));
+    const words = wordsOf(TESTS[2], 16, firstPort, requestsOf(TESTS[2], 16));
     return [
       new Date().toISOString().slice(0, 10),
       ...machine(),
