@@ -42,6 +42,8 @@ export class ReplicaFront implements Front {
   private readonly parser: Parser;
   /** Who waits until nothing is under way, to plan a command; nobody stages anything meanwhile. */
   private planning: object | undefined = undefined;
+  /** A plan was made since `endTurn`: those who waited for their turn may go on. */
+  private hasPlanned = false;
   /** When there was a leader last; performance.now(). */
   ledMs = performance.now();
   /** The error for writes while the log cannot be written here: only who leads needs it. */
@@ -135,7 +137,7 @@ export class ReplicaFront implements Front {
     this.planning = owner;
     if (!this.isIdle()) return STALLED;
     this.planning = undefined;
-    this.resume();
+    this.hasPlanned = true;
     this.dispatcher.lockKeys(row);
     const plan = this.planner.planPop(protocol);
     if (plan === undefined) {
@@ -259,6 +261,13 @@ export class ReplicaFront implements Front {
   }
 
   // ---------------------------------------------------------------- going on
+
+  /** Not while a command is staged, since those that go on use the same `call`. */
+  endTurn(): void {
+    if (!this.hasPlanned) return;
+    this.hasPlanned = false;
+    this.resume();
+  }
 
   /** Something has changed that sessions may wait for: a leader, room, a plan's turn. */
   resume(): void {
