@@ -5,9 +5,12 @@
  * SNAPSHOT does not travel as it is: its bytes go in pieces (snapshotsender.ts, snapshotreceiver.ts), and the receiver makes the message when it
  * has them all. Heartbeats and their answers travel many in one frame: whoever sends gathers them as beats.
  */
-import { Entry } from '../../engine/raft/entry.ts';
+import { decodeConfig } from '../../engine/raft/config.ts';
+import { ENTRY_CONFIG, Entry } from '../../engine/raft/entry.ts';
+import { RaftBytesError } from '../../engine/raft/errors.ts';
 import * as raft from '../../engine/raft/message.ts';
 import { Message, NO_ENTRIES } from '../../engine/raft/message.ts';
+import { PeerError } from '../../proto/errors.ts';
 import * as wire from '../../proto/messages.ts';
 
 /** A received frame keeps all memory around it alive. An Append that fills less of it than this part is copied out. */
@@ -88,7 +91,10 @@ export function toBeatReply({ group, from, to, term, round }: Message): wire.Bea
   return { group, from, to, term, round };
 }
 
-/** Hands over what a frame holds for replicas: one message, or one per beat. False when it is for somebody else. */
+/**
+ * Hands over what a frame holds for replicas: one message, or one per beat. False when it is for somebody else. A PeerError
+ * when it has a configuration that is none.
+ */
 export function fromWire(m: wire.PeerMessage, deliver: (message: Message) => void): boolean {
   switch (m.type) {
     case wire.APPEND:
@@ -184,7 +190,10 @@ function append(m: wire.Append): Message {
  */
 function owned(entries: readonly wire.Entry[]): Entry[] {
   let total = 0;
-  for (const { length } of entries) total += length;
+  for (const entry of entries) {
+    total += entry.length;
+    if (entry.kind === ENTRY_CONFIG) checkConfig(entry);
+  }
   const copies = total < entries[0].bytes.length * OWNED_PART;
   const own = copies ? new Uint8Array(total) : entries[0].bytes;
   const all: Entry[] = [];
@@ -195,4 +204,14 @@ function owned(entries: readonly wire.Entry[]): Entry[] {
     at += length;
   }
   return all;
+}
+
+/** A replica has no way back from an entry of its log that it cannot read, so such an entry goes no further. */
+function checkConfig({ bytes, start, length }: wire.Entry): void {
+  try {
+    decodeConfig(bytes, start, length);
+  } catch (error) {
+    if (!(error instanceof RaftBytesError)) throw error;
+    throw new PeerError('MALFORMED', `peer: a malformed message: ${error.message}`);
+  }
 }

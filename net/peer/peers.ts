@@ -9,6 +9,7 @@
 import { mkdirSync } from 'node:fs';
 import type { ReplicaId, SnapshotMeta, Term } from '../../engine/raft/entry.ts';
 import { HEARTBEAT, HEARTBEAT_REPLY, type Message } from '../../engine/raft/message.ts';
+import { PeerError } from '../../proto/errors.ts';
 import * as wire from '../../proto/messages.ts';
 import type { PeerAddress, PeerHandlers, PeerStatus, PeersOptions } from './api.ts';
 import { type ConnectionHandlers, Connections, type Peer } from './connections.ts';
@@ -192,9 +193,18 @@ export class Peers implements ConnectionHandlers {
         if (this.isFor(peer, message)) this.sender.take(message);
         return;
       default:
-        fromWire(message, (m) => {
-          if (this.isFor(peer, m)) this.handlers.onMessage(m);
-        });
+        this.take(peer, message);
+    }
+  }
+
+  private take(peer: Peer, message: wire.PeerMessage): void {
+    try {
+      fromWire(message, (m) => {
+        if (this.isFor(peer, m)) this.handlers.onMessage(m);
+      });
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      peer.link?.close(error.message);
     }
   }
 

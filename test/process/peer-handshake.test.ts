@@ -2,7 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import net from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Message, READ_INDEX } from '../../engine/raft/message.ts';
+import { ENTRY_CONFIG, Entry } from '../../engine/raft/entry.ts';
+import { APPEND, Message, READ_INDEX } from '../../engine/raft/message.ts';
 import { toWire } from '../../net/peer/convert.ts';
 import { FrameWriter, HANDSHAKE_FRAME_LIMIT } from '../../net/peer/frame.ts';
 import { Handshaker } from '../../net/peer/handshake.ts';
@@ -87,6 +88,13 @@ describe('who is no peer is not listened to', () => {
     expect(a.logged).toEqual([expect.stringContaining('no handshake in time')]);
   });
 
+  it('many who say nothing are not all waited for', async () => {
+    const a = await peerNet.add(1);
+    const strangers = Array.from({ length: 66 }, () => new Stranger(a.peers.port));
+    await until(() => strangers.filter(({ isClosed }) => isClosed).length === 2, 2500);
+    for (const { socket } of strangers) socket.destroy();
+  });
+
   it('a proof cannot be used for other replicas, nor the first message again', async () => {
     const a = await peerNet.add(1);
     const stranger = new Stranger(a.peers.port);
@@ -157,6 +165,18 @@ describe('a proven peer', () => {
     expect(a.messages.length).toBe(1);
     expect(a.logged.slice(before)).toEqual([expect.stringContaining('another checksum')]);
     expect(a.reach).toEqual(['+2', '-2']);
+  });
+
+  it('that sends a configuration that is none is let go', async () => {
+    const a = await peerNet.add(1);
+    const stranger = new Stranger(a.peers.port);
+    await stranger.shakeHands(2);
+    const m = new Message(APPEND, 0, 2, 1, 5);
+    m.entries = [new Entry(1, 5, ENTRY_CONFIG, new Uint8Array(3), 0, 3)];
+    stranger.send(toWire(m));
+    await until(() => stranger.isClosed);
+    expect(a.messages).toEqual([]);
+    expect(a.logged.at(-1)).toContain('configuration');
   });
 
   it('is not replaced by another node with the same replica', async () => {

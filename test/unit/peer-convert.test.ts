@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Configuration, encodeConfig } from '../../engine/raft/config.ts';
 import { Entry } from '../../engine/raft/entry.ts';
 import * as raft from '../../engine/raft/message.ts';
 import { Message } from '../../engine/raft/message.ts';
@@ -49,7 +50,8 @@ describe('a message of a replica arrives as it was sent', () => {
   });
 
   it('APPEND, with its entries', () => {
-    const entries = [entry(9, 0, 'one'), entry(10, 2, ''), entry(11, 1, 'three')];
+    const bytes = encodeConfig(new Configuration([1], [], [], 1));
+    const entries = [entry(9, 0, 'one'), new Entry(10, 6, 2, bytes, 0, bytes.length), entry(11, 1, '')];
     const sent = message(raft.APPEND, { index: 8, logTerm: 5, commit: 4, entries });
     const [got] = arrived(toWire(sent));
     expect(got.entries.map(contents)).toEqual(entries.map(contents));
@@ -68,6 +70,11 @@ describe('a message of a replica arrives as it was sent', () => {
 it('SNAPSHOT does not travel as it is, and others are not for replicas', () => {
   expect(() => toWire(message(raft.SNAPSHOT, {}))).toThrow('does not travel');
   expect(fromWire({ type: PING, id: 1, answer: false }, () => {})).toBe(false);
+});
+
+it('a configuration that is none is not handed over', () => {
+  const sent = toWire(message(raft.APPEND, { index: 8, entries: [entry(9, 0, 'one'), entry(10, 2, 'two')] }));
+  expect(() => arrived(sent)).toThrow(expect.objectContaining({ name: 'PeerError', code: 'MALFORMED' }));
 });
 
 it('entries keep the memory that they fill, and leave memory that is mostly of others', () => {
