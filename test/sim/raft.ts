@@ -51,6 +51,7 @@ function showSeed(seed: number): void {
 function runSeeds(from: number, count: number): void {
   const tally = new Tally();
   const startedAt = performance.now();
+  const cpuAtStart = process.cpuUsage();
   let spokeAt = startedAt;
   let virtualMs = 0;
   let failures = 0;
@@ -72,10 +73,12 @@ function runSeeds(from: number, count: number): void {
     if (!values.json && (now - spokeAt > LINE_MS || seed === from + count - 1)) {
       spokeAt = now;
       const done = seed - from + 1;
+      const { user, system } = process.cpuUsage(cpuAtStart);
       const rate = ((done / (now - startedAt)) * 1000).toFixed(1);
+      const cost = ((user + system) / 1000 / done).toFixed(0);
       const hours = (virtualMs / 3_600_000).toFixed(2);
       console.log(
-        `${done} of ${count} seeds, up to ${seed}, ${rate} a second, ${hours} virtual hours, ${failures} failures`,
+        `${done} of ${count} seeds, up to ${seed}, ${rate} a second (${cost} ms each), ${hours} virtual hours, ${failures} failures`,
       );
     }
   }

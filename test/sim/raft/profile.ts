@@ -42,6 +42,7 @@ export interface Profile {
   // Mean times between events of a kind in the whole world; Infinity: never.
   readonly cutEveryMs: number;
   readonly partitionEveryMs: number;
+  readonly usurpEveryMs: number;
   readonly cutForMs: number;
   readonly crashEveryMs: number;
   readonly crashAllEveryMs: number;
@@ -65,13 +66,14 @@ export interface Profile {
 }
 
 export function drawProfile(c: Chance): Profile {
-  // A kind of trouble that is there at all is there often enough to meet others.
-  const every = (percent: number, fromMs: number, toMs: number) =>
-    c.percent(percent) ? c.between(fromMs, toMs) : Number.POSITIVE_INFINITY;
-  const electionTicks = c.pick([4, 5, 8, 10]);
+  const electionTicks = c.pick([4, 4, 5, 8, 10]);
+  const electionMs = electionTicks * TICK_MS;
+  // In election time-outs. A kind of trouble that is there at all is there often enough to meet others, and sometimes very often.
+  const every = (percent: number, from: number, to: number) =>
+    c.percent(percent) ? electionMs * from * (to / from) ** c.between(0, 1) : Number.POSITIVE_INFINITY;
   const hasLease = c.percent(30) && electionTicks > 5;
   return {
-    troubleMs: c.between(1500, 4000),
+    troubleMs: electionMs * c.between(25, 60),
     voters: c.pick([3, 3, 3, 3, 5, 5, 4, 2]),
     clients: 2 + c.below(4),
     thinkMs: c.pick([5, 15, 40]),
@@ -91,23 +93,24 @@ export function drawProfile(c: Chance): Profile {
     heldPercent: c.pick([0, 0.5, 2, 5, 15]),
     heldMs: c.pick([60, 200, 800]),
     isOrdered: c.percent(40),
-    cutEveryMs: every(50, 60, 500),
-    partitionEveryMs: every(50, 100, 600),
-    cutForMs: c.pick([40, 120, 400]),
-    crashEveryMs: every(60, 60, 600),
-    crashAllEveryMs: every(15, 300, 1500),
-    downForMs: c.pick([10, 60, 250]),
-    freezeEveryMs: every(35, 80, 500),
-    clockEveryMs: every(30, 100, 800),
-    fullEveryMs: every(20, 150, 800),
-    syncFailsEveryMs: every(15, 200, 1000),
-    slowDiskEveryMs: every(35, 100, 500),
-    snapshotEveryMs: every(70, 60, 500),
-    changeEveryMs: every(45, 60, 500),
-    wipeEveryMs: every(20, 300, 1500),
-    transferEveryMs: every(35, 50, 400),
-    contestEveryMs: every(25, 80, 400),
-    slowApplyEveryMs: every(20, 150, 600),
+    cutEveryMs: every(50, 1, 10),
+    partitionEveryMs: every(65, 1.5, 8),
+    usurpEveryMs: every(45, 0.5, 5),
+    cutForMs: electionMs * c.pick([0.5, 1.5, 3, 5]),
+    crashEveryMs: every(65, 1, 10),
+    crashAllEveryMs: every(15, 5, 25),
+    downForMs: electionMs * c.pick([0.1, 0.5, 2]),
+    freezeEveryMs: every(40, 1.5, 10),
+    clockEveryMs: every(30, 2, 15),
+    fullEveryMs: every(20, 3, 15),
+    syncFailsEveryMs: every(20, 3, 20),
+    slowDiskEveryMs: every(40, 1.5, 10),
+    snapshotEveryMs: every(70, 1, 8),
+    changeEveryMs: every(50, 1, 8),
+    wipeEveryMs: every(20, 5, 25),
+    transferEveryMs: every(35, 1, 8),
+    contestEveryMs: every(30, 1.5, 8),
+    slowApplyEveryMs: every(20, 3, 12),
     // A lease holds while no clock runs (electionTicks - 1) / leaseTicks as fast as another.
     skewPercent: hasLease ? c.pick([0, 10, 20]) : c.pick([0, 5, 30]),
     diskMs: c.pick([0.1, 1, 1, 5, 15]),

@@ -8,6 +8,7 @@ export const HAPPENINGS = [
   'messages cut off',
   'links cut one way',
   'partitions',
+  'leaders usurped',
   // Nodes.
   'crashes',
   'crashes of all',

@@ -4,7 +4,9 @@
  * more often than others: most of what can go wrong begins with them.
  */
 import type { Configuration } from '../../../engine/raft/config.ts';
+import { Message, TIMEOUT_NOW } from '../../../engine/raft/message.ts';
 import type { Loss } from '../simdisk.ts';
+import { TICK_MS } from './profile.ts';
 import type { SimReplica } from './replica.ts';
 import type { World } from './world.ts';
 
@@ -21,10 +23,15 @@ export class Trouble {
     this.world = world;
   }
 
+  private get electionMs(): number {
+    return this.world.profile.electionTicks * TICK_MS;
+  }
+
   begin(): void {
     const { profile: p } = this.world;
     this.every(p.cutEveryMs, () => this.cutLink());
     this.every(p.partitionEveryMs, () => this.partition());
+    this.every(p.usurpEveryMs, () => this.usurp());
     this.every(p.crashEveryMs, () => this.crash());
     this.every(p.crashAllEveryMs, () => this.crashAll());
     this.every(p.freezeEveryMs, () => this.freeze());
@@ -69,13 +76,13 @@ export class Trouble {
     tally.add('partitions');
     const ids = present.map(({ id }) => id);
     const one = this.someone().id;
-    const kind = chance.below(4);
-    if (kind === 0) {
+    const kind = chance.below(5);
+    if (kind < 2) {
       network.split(
         [one],
         ids.filter((id) => id !== one),
       );
-    } else if (kind === 1) {
+    } else if (kind === 2) {
       // Both sides still reach one bridge.
       const some = ids.filter((id) => id !== one && chance.percent(50));
       network.split(
@@ -90,6 +97,35 @@ export class Trouble {
       );
     }
     this.world.say(() => `cut: ${[...network.cut].join(' ')}`);
+    this.healLater();
+  }
+
+  /**
+   * Another is told to take over while the leader is being cut off, with writes that reach nobody, or only one: what makes logs
+   * part, and part again (figure 8 of the paper).
+   */
+  private usurp(): void {
+    const { world } = this;
+    const { network, chance, tally, leaders, present } = world;
+    if (leaders.length === 0) return;
+    const leader = chance.pick(leaders);
+    const others = present.filter((replica) => replica.isUp && replica !== leader);
+    if (others.length === 0) return;
+    tally.add('leaders usurped');
+    const heir = chance.pick(others);
+    const friends = others.filter((replica) => replica !== heir && chance.percent(30));
+    leader.input(() => {
+      if (!leader.core.isLeader) return;
+      const { state } = leader.core;
+      state.hasForfeited = true;
+      const message = new Message(TIMEOUT_NOW, state.group, leader.id, heir.id, state.term);
+      world.events.after(chance.wait(5), () => heir.receive(message));
+      const side = [leader.id, ...friends.map(({ id }) => id)];
+      const rest = present.filter(({ id }) => !side.includes(id)).map(({ id }) => id);
+      if (chance.percent(80)) network.split(side, rest);
+      for (let n = chance.below(4); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
+      world.say(() => `n${heir.id} is to take the place of n${leader.id}, who is left with ${side}`);
+    });
     this.healLater();
   }
 
@@ -126,7 +162,7 @@ export class Trouble {
     const withoutTicks = profile.leaseTicks === 0 && chance.percent(30);
     tally.add(withoutTicks ? 'freezes without ticks' : 'nodes frozen');
     replica.freeze(chance.percent(50), withoutTicks);
-    events.after(chance.wait(chance.pick([30, 150, 400])), () => replica.thaw());
+    events.after(chance.wait(chance.pick([0.5, 2, 4]) * this.electionMs), () => replica.thaw());
   }
 
   private moveClock(): void {
@@ -173,7 +209,7 @@ export class Trouble {
     const replica = this.someone();
     const { disk } = replica.storage;
     disk.capacityBytes = 0;
-    events.after(chance.wait(150), () => {
+    events.after(chance.wait(2 * this.electionMs), () => {
       disk.capacityBytes = Number.POSITIVE_INFINITY;
     });
   }
@@ -186,8 +222,8 @@ export class Trouble {
   private slowDisk(): void {
     const { chance, events } = this.world;
     const replica = this.someone();
-    replica.diskDelayMs = chance.between(10, 200);
-    events.after(chance.wait(200), () => {
+    replica.diskDelayMs = chance.between(0.1, 2) * this.electionMs;
+    events.after(chance.wait(3 * this.electionMs), () => {
       replica.diskDelayMs = 0;
     });
   }
@@ -197,7 +233,7 @@ export class Trouble {
     const replica = this.someone();
     tally.add('slow state machines');
     replica.applyDelayMs = chance.between(1, 40);
-    events.after(chance.wait(200), () => {
+    events.after(chance.wait(3 * this.electionMs), () => {
       replica.applyDelayMs = 0;
     });
   }
