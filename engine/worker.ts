@@ -54,6 +54,8 @@ export interface WorkerData {
   /** The shards this worker owns: [from, to). */
   from: number;
   to: number;
+  /** Whether it makes room before a write; not on a replica, where that goes by the log. */
+  evicts: boolean;
 }
 
 const BUSY = 0;
@@ -82,7 +84,7 @@ class WorkerThread {
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.mainBell = new Int32Array(data.mainBell);
     this.clock = new TickClock(data.clock);
-    this.evictor = makeEvictor(this.shards, this.call.settings, data.thread);
+    this.evictor = data.evicts ? makeEvictor(this.shards, this.call.settings, data.thread) : NO_EVICTION;
     const pending = new Int32Array(data.snapshotPending);
     this.sweeper = new Sweeper(this.shards.arenas, data.from, data.to, this.locks, data.snapshotPort, pending);
   }

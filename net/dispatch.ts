@@ -53,7 +53,7 @@ import { BOUNDED, levelOf } from './replica/reads.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
-import type { WorkerPool } from './workers.ts';
+import { NO_SESSION, type WorkerPool } from './workers.ts';
 import { Writes } from './writes.ts';
 
 export const DISPATCH_MODES = ['auto', 'inline', 'ring'] as const;
@@ -82,6 +82,14 @@ const NO_SHARDS = new Uint8Array(0);
 /** The number of the main thread in lock words; workers follow. */
 export const MAIN_THREAD = 0;
 
+/** What becomes of a command of an entry. */
+export const APPLIED = 0;
+export const APPLYING = 1;
+export const APPLY_LATER = 2;
+/** For a command that must run on this thread. */
+export const NO_TICKET = -1;
+export type Applying = typeof APPLIED | typeof APPLYING | typeof APPLY_LATER;
+
 /** What a replica does with its clients' commands (net/replica/). */
 export interface Replication {
   /** What becomes of the command in `call`, or PASS: then it runs here. */
@@ -92,6 +100,8 @@ export interface Replication {
   readonly isSettled: boolean;
   /** At the end of a turn. */
   endTurn(): void;
+  /** A worker has run the command with this ticket; its reply. */
+  replied(ticket: number, from: Uint8Array, start: number, length: number): void;
   /** Workers have finished something. */
   progressed(): void;
   forget(session: Session): void;
@@ -380,7 +390,8 @@ export class Dispatcher implements Executor {
     this.unfence(SERVER);
   }
 
-  private resumeStalled(): void {
+  /** Those who wait for replies, or for room, are to try again. */
+  resumeStalled(): void {
     for (const session of this.stalled) session.resume();
     this.stalled.clear();
   }
@@ -588,29 +599,40 @@ export class Dispatcher implements Executor {
   }
 
   /**
-   * Runs the write in `call`, with the clock that is set there; its reply is in `call.reply`, unless `call.blockMs` says that it
-   * waits. False when workers have something for its shards: it has to be tried again.
+   * Runs the write in `call`, with the clock that is set there: its reply is in `call.reply`, unless `call.blockMs` says that it
+   * waits (APPLIED); or hands it to a worker, whose reply goes to `replication.replied` with `ticket` (APPLYING). APPLY_LATER: it
+   * has to be tried again, since its shards or a ring are busy. In the order of the calls, shard by shard.
    */
-  apply(row: CommandRow, id: number, isRetry: boolean): boolean {
+  apply(row: CommandRow, id: number, isRetry: boolean, ticket: number, seed: number): Applying {
     const { call } = this;
     call.begin(row);
     call.retried = isRetry;
     if (this.single[id] === 1) {
       call.hashKey(row.firstKey);
       const shard = call.arena.shard;
-      if (this.queued[shard] > 0) return false;
+      if (ticket !== NO_TICKET && this.blocking.count === 0 && !this.runsHere(id))
+        return this.applyOnWorker(id, shard, ticket, seed);
+      if (this.queued[shard] > 0) return APPLY_LATER;
       this.locks.take(shard);
       this.run(row, id);
       compactStep(this.shards.arenas[shard]);
     } else {
       markShards(call, row, this.needed);
-      if (!this.isUnqueued()) return false;
+      if (!this.isUnqueued()) return APPLY_LATER;
       this.locks.takeMarked(this.needed);
       this.run(row, id);
       this.compactMarked();
     }
     if (call.dirty > 0 && this.blocking.count > 0) this.wakeWaiting(row);
-    return true;
+    return APPLIED;
+  }
+
+  private applyOnWorker(id: number, shard: number, ticket: number, seed: number): Applying {
+    this.locks.release(shard);
+    const worker = this.workers.ofShard(shard);
+    if (!this.workers.sendApplied(worker, this.call, id, shard, ticket, seed)) return APPLY_LATER;
+    this.queued[shard]++;
+    return APPLYING;
   }
 
   private wakeWaiting(row: CommandRow): void {
@@ -622,6 +644,7 @@ export class Dispatcher implements Executor {
   endApplying(): void {
     this.stats.endBatch();
     this.locks.releaseAll();
+    this.workers.ring();
     this.resumeStalled();
     this.clients?.flush();
   }
@@ -677,7 +700,11 @@ export class Dispatcher implements Executor {
         this.watch.slowOnWorker(row, reply.elapsedUs, reply.excerpt, clients.get(reply.session));
       }
       if (reply.length > 0 && reply.u8[reply.start] === 45) this.countError(reply.row, reply.u8, reply.start + 1);
-      clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
+      if (reply.session !== NO_SESSION) {
+        clients.get(reply.session)?.deliver(reply.sequence, reply.u8, reply.start, reply.length);
+      } else {
+        this.replication?.replied(reply.sequence, reply.u8, reply.start, reply.length);
+      }
       this.workers.releaseReply();
       credit -= 1 + (reply.length >>> REPLY_CREDIT_SHIFT);
       if (credit > 0) continue;

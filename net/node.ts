@@ -19,6 +19,7 @@ import { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { Persistence } from './persistence.ts';
+import { isReplicated } from './replica/group.ts';
 import { Server } from './server.ts';
 import { SlowLog } from './slowlog.ts';
 import { CommandStats } from './stats.ts';
@@ -63,7 +64,7 @@ export class Node {
     const rows: CommandRow[] = [...engineRows, ...CONNECTION_ROWS, ...serverRows(this)];
     this.table = new CommandTable(rows);
     this.stats = new CommandStats(this.table);
-    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die);
+    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die, !isReplicated(config));
     const evictor = makeEvictor(this.shards, config.settings, MAIN_THREAD);
     this.dispatcher = new Dispatcher(
       this.call,
@@ -77,7 +78,7 @@ export class Node {
     this.clients = new Clients(this.dispatcher, this.limits, (level, text) => log.write(level, text));
     this.dispatcher.serve(this.clients);
     this.server = new Server(this.clients);
-    this.persistence = new Persistence(config, this.dispatcher, this.workers, this.limits, log, die);
+    this.persistence = new Persistence(config, this.dispatcher, this.workers, log, die);
     this.metrics = new Metrics(this.shards, this.latency, () => ({
       commands: this.stats.totalCommands,
       inputBytes: this.clients.netInputBytes,

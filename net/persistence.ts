@@ -12,7 +12,6 @@ import { realDisk } from '../engine/log/realdisk.ts';
 import { BackgroundPool } from '../engine/snapshot/pool.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatch.ts';
-import type { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { LogWriter } from './logwriter.ts';
 import { type Loaded, type Loading, Recovery } from './recovery.ts';
@@ -58,7 +57,6 @@ export class Persistence {
     config: Config,
     dispatcher: Dispatcher,
     workers: WorkerPool,
-    limits: ServerLimits,
     log: Logger,
     die: (text: string) => void,
   ) {
@@ -72,7 +70,7 @@ export class Persistence {
     if (isReplicated(config)) {
       const { pool, saving } = this;
       const troubled = (text: string): void => this.logTroubled(text);
-      this.group = new Group({ config, dispatcher, workers, log, pool, saving, limits, die, troubled });
+      this.group = new Group({ config, dispatcher, workers, log, pool, saving, die, troubled });
     }
     this.followConfig();
   }

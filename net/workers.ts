@@ -14,6 +14,9 @@ import type { Session } from './session.ts';
 
 const RING_BYTES = 1024 * 1024;
 
+/** In place of a session's number, which begin with 1. */
+export const NO_SESSION = 0;
+
 /** A reply from a worker; reused for each. The bytes are good until `releaseReply`. */
 export class WorkerReply {
   row = 0;
@@ -50,8 +53,14 @@ export class WorkerPool {
     return this.bell.buffer as SharedArrayBuffer;
   }
 
-  /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. */
-  constructor(count: number, shards: Shards, settings: Settings, onDeath: (message: string) => void) {
+  /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. `evicts`: whether they make room themselves. */
+  constructor(
+    count: number,
+    shards: Shards,
+    settings: Settings,
+    onDeath: (message: string) => void,
+    evicts = true,
+  ) {
     const shardCount = shards.arenas.length;
     const workers = Math.min(count, shardCount);
     this.owner = new Uint16Array(shardCount);
@@ -77,6 +86,7 @@ export class WorkerPool {
         snapshotPending: this.snapshotPending.buffer,
         from,
         to,
+        evicts,
       };
       // The entry is a file of its own; from source it is TypeScript, which Node runs as it is.
       const entry = new URL(
@@ -109,6 +119,11 @@ export class WorkerPool {
   /** Queues the request in `call` for a worker; false when its ring is full. Seen by the worker after `ring`. */
   send(worker: number, call: Call, row: number, shard: number, session: Session, seed: number): boolean {
     return this.links[worker].send(call, row, shard, session.id, session.nextSeq, seed);
+  }
+
+  /** The same for a command of a group's entry: the reply comes with NO_SESSION, and `ticket` as its number. */
+  sendApplied(worker: number, call: Call, row: number, shard: number, ticket: number, seed: number): boolean {
+    return this.links[worker].send(call, row, shard, NO_SESSION, ticket, seed);
   }
 
   /** Shows the workers what was queued, waking those that sleep. Once per tick. */

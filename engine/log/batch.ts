@@ -147,6 +147,8 @@ export class BatchReader {
 
   /** Whether the command read last has a seed. */
   hasSeed = false;
+  /** What it is, where it has one. */
+  seed = 0;
   /** Where the command read last begins. */
   private lastAt = 0;
 
@@ -170,7 +172,8 @@ export class BatchReader {
     if ((flags & HAS_DB) !== 0) this.db = this.varint();
     if ((flags & HAS_SEED) !== 0) {
       this.need(4);
-      call.random.reseed(this.view.getInt32(this.at, true));
+      this.seed = this.view.getInt32(this.at, true);
+      call.random.reseed(this.seed);
       this.at += 4;
     }
     const argc = this.varint();

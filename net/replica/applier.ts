@@ -10,8 +10,8 @@ import { arityFits, BLOCKING, type TableRow, WRITE } from '../../engine/command.
 import { BatchReader } from '../../engine/log/batch.ts';
 import { ENTRY_COMMAND, type Entry, type LogIndex } from '../../engine/raft/entry.ts';
 import { ONCE_DONE, ONCE_EXPIRED, ONCE_STALE } from '../../engine/raft/once.ts';
-import type { Dispatcher } from '../dispatch.ts';
-import type { Proposal, Proposals } from './proposals.ts';
+import { APPLY_LATER, APPLYING, type Dispatcher, NO_TICKET } from '../dispatch.ts';
+import type { Proposal, Proposals, ReplyTarget } from './proposals.ts';
 import type { GroupState } from './state.ts';
 
 /** How long entries are applied in one go. */
@@ -26,6 +26,8 @@ export interface ApplierHooks {
   applied(index: LogIndex, nowMs: number): void;
   /** An entry is about to be applied that was proposed here, or one that another leader put in its place (`ours` false). */
   settled(proposal: Proposal, index: LogIndex, ours: boolean): void;
+  /** The proposal's commands from `command` on will not be applied one by one: what becomes of them nobody can tell. */
+  abandoned(proposal: Proposal, command: number): void;
   /** The slice is over and there is more. */
   more(): void;
 }
@@ -54,8 +56,10 @@ export class Applier {
   private current: Entry | undefined = undefined;
   private proposal: Proposal | undefined = undefined;
   private command = 0;
-  /** Commands of the current entry that workers have. */
-  private outstanding = 0;
+  /** Commands of the current entry that workers have: whose replies they are, by ticket. */
+  private readonly onWorkers = new Map<number, { target: ReplyTarget | undefined; seq: number }>();
+  private ticket = 0;
+  private isOnWorker = false;
 
   constructor(dispatcher: Dispatcher, state: GroupState, hooks: ApplierHooks) {
     this.dispatcher = dispatcher;
@@ -94,7 +98,7 @@ export class Applier {
 
   /** Between two entries, with nothing at the workers: the state is exactly that of `appliedIndex`. */
   get isSettled(): boolean {
-    return this.current === undefined && this.outstanding === 0;
+    return this.current === undefined && this.onWorkers.size === 0;
   }
 
   get isBehind(): boolean {
@@ -164,7 +168,7 @@ export class Applier {
     }
     const entry = this.current;
     if (entry.kind === ENTRY_COMMAND && !this.runCommands(entry)) return false;
-    if (this.outstanding > 0) return false;
+    if (this.onWorkers.size > 0) return false;
     this.current = undefined;
     this.proposal = undefined;
     this.head++;
@@ -180,12 +184,16 @@ export class Applier {
       const mark = reply.length;
       const target = proposal?.targets[this.command];
       reply.protocol = proposal === undefined ? 2 : proposal.protocols[this.command];
-      const row = this.runCommand(entry.index);
+      const row = this.runCommand(entry.index, true);
       if (row === undefined) {
         batch.unread();
         return false;
       }
-      if (target !== undefined) {
+      if (this.isOnWorker) {
+        this.isOnWorker = false;
+        this.onWorkers.set(this.ticket, { target, seq: proposal === undefined ? 0 : proposal.seqs[this.command] });
+        this.ticket = (this.ticket + 1) >>> 0;
+      } else if (target !== undefined) {
         if (call.blockMs >= 0 && row !== NO_ROW) target.block?.(row, call.blockMs);
         else target.deliver(proposal!.seqs[this.command], reply.u8, mark, reply.length - mark);
       }
@@ -195,8 +203,29 @@ export class Applier {
     return true;
   }
 
-  /** Runs the command in `call`: its row (NO_ROW for the server's own), or undefined when it has to wait. */
-  private runCommand(index: LogIndex): TableRow | undefined {
+  /** A worker has run a command; its reply. */
+  replied(ticket: number, from: Uint8Array, start: number, length: number): void {
+    const owed = this.onWorkers.get(ticket);
+    if (owed === undefined) throw new Error('replica: a reply of a worker that nobody waits for');
+    this.onWorkers.delete(ticket);
+    owed.target?.deliver(owed.seq, from, start, length);
+  }
+
+  /** What is not applied yet will not be: a snapshot takes its place. */
+  abandon(): void {
+    this.isPaused = true;
+    if (this.proposal !== undefined) this.hooks.abandoned(this.proposal, this.command);
+    this.current = undefined;
+    this.proposal = undefined;
+    this.queue = [];
+    this.head = 0;
+  }
+
+  /**
+   * Runs the command in `call`: its row (NO_ROW for the server's own), or undefined when it has to wait. `isOnWorker` is set when a
+   * worker has it, where that may be.
+   */
+  private runCommand(index: LogIndex, mayHandOver: boolean): TableRow | undefined {
     const { call, dispatcher } = this;
     if (call.buf[call.off[0]] === 0) {
       this.state.apply(call);
@@ -208,7 +237,10 @@ export class Applier {
     }
     if (row.name === 'once') return this.runOnce(row, index);
     const isRetry = (row.flags & BLOCKING) !== 0 && this.batch.hasSeed;
-    return dispatcher.apply(row, row.id, isRetry) ? row : undefined;
+    const { seed } = this.batch;
+    const applying = dispatcher.apply(row, row.id, isRetry, mayHandOver ? this.ticket : NO_TICKET, seed);
+    this.isOnWorker = applying === APPLYING;
+    return applying === APPLY_LATER ? undefined : row;
   }
 
   /** `ONCE client seq command …`: runs the command unless it ran before, and remembers its reply. */
@@ -231,7 +263,7 @@ export class Applier {
     } else {
       const mark = reply.length;
       call.shift(3);
-      if (this.runCommand(index) === undefined) return undefined;
+      if (this.runCommand(index, false) === undefined) return undefined;
       once.record(client, start, length, seq, reply.u8, mark, reply.length, reply.protocol === 3 ? 3 : 2, this.nowMs);
     }
     call.blockMs = -1;

@@ -7,6 +7,7 @@
  *
  * The leader stages forwarded writes like its own, in the order in which they came from each peer.
  */
+import { randomInt } from 'node:crypto';
 import type { CommandRow } from '../../engine/command.ts';
 import type { LogIndex, ReplicaId } from '../../engine/raft/entry.ts';
 import type { Request } from '../../engine/request.ts';
@@ -24,12 +25,18 @@ import {
 import type { Session } from '../session.ts';
 import type { ReplyTarget } from './proposals.ts';
 
+/** Writes of one message, unless a single one is longer. */
+const SENT_BYTES = 256 * 1024;
+/** The longest replies that go back in one message. */
+const REPLY_BYTES = 60 * 1024 * 1024;
 /** After so long without an answer a client is told that nobody knows. */
 export const ANSWER_MS = 5000;
 const FIRST_BYTES = 4096;
 const NOTHING = new Uint8Array(0);
 export const UNKNOWN_TEXT =
   'UNKNOWN The leader was lost before it answered. The write may have been done, or may be done yet';
+export const NOT_APPLIED_TEXT = 'NOTAPPLIED The leader changed before the write was accepted; nothing was done';
+export const LONG_REPLY_TEXT = 'UNKNOWN The write was done, but its reply is too long to come from another node';
 export const NO_LEADER_TEXT = 'CLUSTERDOWN The group has no leader at the moment; nothing was done';
 
 /** Writes of one session, or of one blocking attempt, on their way. */
@@ -57,10 +64,13 @@ export interface ForwardHooks {
 /** What a follower has with the leader. */
 export class Forwards {
   private readonly hooks: ForwardHooks;
-  private nextId = 1;
+  /** Not from 1 on: answers to what an earlier life of this node has asked may still come. */
+  private nextId = randomInt(2 ** 46);
   private readonly sent = new Map<number, Sent>();
   /** The ones of this turn, and those that look for the next leader. */
   private outgoing: Sent[] = [];
+  /** The node that has everything that is sent; 0 when it may be several. */
+  private sentTo: ReplicaId = 0;
 
   constructor(hooks: ForwardHooks) {
     this.hooks = hooks;
@@ -84,6 +94,7 @@ export class Forwards {
     if (
       last === undefined ||
       last.to !== 0 ||
+      last.length >= SENT_BYTES ||
       last.target !== target ||
       last.database !== database ||
       last.resp !== resp
@@ -112,17 +123,42 @@ export class Forwards {
     const leader = this.hooks.leader();
     if (leader === 0) return;
     const kept: Sent[] = [];
-    for (const sent of this.outgoing) {
+    const elsewhere = this.waitingElsewhere(leader);
+    const queue = this.outgoing;
+    this.outgoing = kept;
+    for (const sent of queue) {
+      // Behind what it has at another node, which may still be done, and its earlier ones: those of one client stay in order.
+      if (elsewhere.has(sent.target)) {
+        kept.push(sent);
+        continue;
+      }
       const request = sent.bytes.subarray(0, sent.length);
       const { id, database, resp } = sent;
+      this.sent.set(id, sent);
       if (this.hooks.send(leader, { type: FORWARD, group: this.hooks.group, id, database, resp, request })) {
         sent.to = leader;
-        this.sent.set(id, sent);
       } else {
+        this.sent.delete(id);
+        elsewhere.add(sent.target);
         kept.push(sent);
       }
     }
-    this.outgoing = kept;
+  }
+
+  /** Who waits for answers of other nodes than this one. */
+  private waitingElsewhere(leader: ReplicaId): Set<ReplyTarget> {
+    const targets = new Set<ReplyTarget>();
+    if (this.sentTo === leader) return targets;
+    for (const { to, target } of this.sent.values()) if (to !== leader) targets.add(target);
+    if (targets.size === 0) this.sentTo = leader;
+    return targets;
+  }
+
+  /** Whether the session waits for answers, or to be sent. */
+  has(session: Session): boolean {
+    for (const sent of this.outgoing) if (sent.session === session) return true;
+    for (const sent of this.sent.values()) if (sent.session === session) return true;
+    return false;
   }
 
   answered(m: ForwardReply): void {
@@ -131,7 +167,7 @@ export class Forwards {
     this.sent.delete(m.id);
     if (m.status === FORWARD_NOT_LEADER) {
       sent.to = -1;
-      this.outgoing.push(sent);
+      this.sendAgain(sent);
       return;
     }
     if (m.status === FORWARD_UNKNOWN) {
@@ -148,6 +184,13 @@ export class Forwards {
     for (let i = 1; i < sent.seqs.length; i++) sent.target.deliver(sent.seqs[i], NOTHING, 0, 0);
   }
 
+  /** In the order in which they came. */
+  private sendAgain(sent: Sent): void {
+    let at = this.outgoing.length;
+    while (at > 0 && this.outgoing[at - 1].id > sent.id) at--;
+    this.outgoing.splice(at, 0, sent);
+  }
+
   /** The connection to a peer is gone: what it had may have been done. */
   lost(replica: ReplicaId): void {
     for (const [id, sent] of this.sent) {
@@ -157,8 +200,9 @@ export class Forwards {
     }
   }
 
-  /** Lets go of what takes too long. */
-  expire(nowMs: number): void {
+  /** Lets go of what takes too long; whether there was any. */
+  expire(nowMs: number): boolean {
+    const before = this.sent.size + this.outgoing.length;
     for (const [id, sent] of this.sent) {
       if (nowMs - sent.sinceMs < ANSWER_MS) break;
       this.sent.delete(id);
@@ -167,6 +211,7 @@ export class Forwards {
     while (this.outgoing.length > 0 && nowMs - this.outgoing[0].sinceMs >= ANSWER_MS) {
       this.fail(this.outgoing.shift() as Sent, NO_LEADER_TEXT);
     }
+    return this.sent.size + this.outgoing.length < before;
   }
 
   private fail(sent: Sent, text: string): void {
@@ -213,6 +258,8 @@ export class Forwarded implements ReplyTarget {
   private index: LogIndex = 0;
   private readonly parts: Uint8Array[] = [];
   private missing = 0;
+  /** Of the replies. */
+  private bytes = 0;
   private readonly send: (to: ReplicaId, message: PeerMessage) => boolean;
 
   constructor(from: ReplicaId, request: Forward, send: (to: ReplicaId, message: PeerMessage) => boolean) {
@@ -236,7 +283,8 @@ export class Forwarded implements ReplyTarget {
   }
 
   deliver(seq: number, from: Uint8Array, start: number, length: number): void {
-    this.parts[seq] = from.slice(start, start + length);
+    this.bytes += length;
+    this.parts[seq] = this.bytes > REPLY_BYTES ? errorBytes(LONG_REPLY_TEXT) : from.slice(start, start + length);
     this.missing--;
     this.sendWhenDone();
   }
@@ -256,6 +304,11 @@ export class Forwarded implements ReplyTarget {
   /** A blocking command travels alone. */
   block(_row: CommandRow, waitMs: number): void {
     this.answer(FORWARD_BLOCKED, Buffer.from(String(waitMs)));
+  }
+
+  /** It cannot be read to its end. */
+  giveUp(): void {
+    this.answer(FORWARD_UNKNOWN, NOTHING);
   }
 
   refuse(leader: ReplicaId): void {

@@ -7,11 +7,12 @@ import { arityFits, BLOCKING, type CommandRow, DENYOOM, SCOPE_NONE, WRITE } from
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
+import type { Request } from '../../engine/request.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
-import { type Forwarded, type Forwards, NO_LEADER_TEXT } from './forwards.ts';
+import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT } from './forwards.ts';
 import { onceRow } from './once.ts';
 import { Planner } from './planner.ts';
 import type { Proposals, ReplyTarget } from './proposals.ts';
@@ -21,6 +22,11 @@ import type { Reads } from './reads.ts';
 export const PASS = -1;
 /** Without a leader for so long, clients get an error instead of waiting on. */
 const PATIENCE_MS = 3000;
+const PLANNING_TICKS = 3;
+/** The longest write: as an entry it has to go through to the peers in one frame, with what was staged before it. */
+export const LONGEST_WRITE = 60 * 1024 * 1024;
+export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 60 MiB';
+export const REMOVED_TEXT = 'CLUSTERDOWN This node was removed from its group; nothing was done';
 
 export interface Front {
   execute(session: Session, row: CommandRow): Outcome | typeof PASS;
@@ -42,6 +48,8 @@ export class ReplicaFront implements Front {
   private readonly parser: Parser;
   /** Who waits until nothing is under way, to plan a command; nobody stages anything meanwhile. */
   private planning: object | undefined = undefined;
+  /** Ticks for which it could have planned. */
+  private ignoredTurns = 0;
   /** A plan was made since `endTurn`: those who waited for their turn may go on. */
   private hasPlanned = false;
   /** When there was a leader last; performance.now(). */
@@ -73,7 +81,8 @@ export class ReplicaFront implements Front {
 
   /** Whether clients should be told that there is no leader. */
   get isLeaderless(): boolean {
-    return this.core.state.leader === 0 && performance.now() - this.ledMs > PATIENCE_MS;
+    const { leader, config, id } = this.core.state;
+    return leader === 0 && (performance.now() - this.ledMs > PATIENCE_MS || config.wasRemoved(id));
   }
 
   execute(session: Session, row: CommandRow): Outcome | typeof PASS {
@@ -87,12 +96,21 @@ export class ReplicaFront implements Front {
     if (this.reads.permits(session, session.consistency, session.maxAgeMs)) return PASS;
     if (!this.isLeaderless) return STALLED;
     this.reads.forget(session);
-    return this.reject(NO_LEADER_TEXT);
+    return this.reject(this.leaderlessText);
   }
 
   private reject(text: string): Outcome {
     this.call.reply.error(text);
     return DONE;
+  }
+
+  private withoutLeader(session: Session): Outcome {
+    return this.isLeaderless ? this.reject(this.leaderlessText) : this.wait(session);
+  }
+
+  private get leaderlessText(): string {
+    const { config, id } = this.core.state;
+    return config.wasRemoved(id) ? REMOVED_TEXT : NO_LEADER_TEXT;
   }
 
   private wait(session: Session): Outcome {
@@ -101,10 +119,14 @@ export class ReplicaFront implements Front {
   }
 
   private write(session: Session, row: CommandRow): Outcome {
+    if (requestBytes(this.call) > LONGEST_WRITE) return this.reject(TOO_LONG_TEXT);
     if ((row.flags & BLOCKING) !== 0) return this.blocking(session);
     if (session.windowFull) return this.dispatcher.stall(session);
     const { leader } = this.core.state;
     if (this.core.isLeader) {
+      // What it has sent elsewhere before this node led comes first.
+      if (session.hasOutstanding && !this.forwards.isEmpty && this.forwards.has(session))
+        return this.dispatcher.stall(session);
       const outcome = this.stage(session, row, session, session.nextSeq, session.protocol);
       return outcome === STALLED ? this.wait(session) : outcome;
     }
@@ -112,7 +134,7 @@ export class ReplicaFront implements Front {
       this.forwards.add(this.call, this.call.db, session.protocol, session, session, session.nextSeq);
       return QUEUED;
     }
-    return this.isLeaderless ? this.reject(NO_LEADER_TEXT) : this.wait(session);
+    return this.withoutLeader(session);
   }
 
   /** Stages the request in `call`, as the leader: QUEUED, STALLED when it has to be tried again, DONE with an error in `call.reply`. */
@@ -140,11 +162,10 @@ export class ReplicaFront implements Front {
     this.hasPlanned = true;
     this.dispatcher.lockKeys(row);
     const plan = this.planner.planPop(protocol);
-    if (plan === undefined) {
-      row.run(call);
-      return DONE;
-    }
-    proposals.stage(plan.request, call, 0, plan.answer(target), seq, protocol);
+    if (plan !== undefined && requestBytes(plan.request) > LONGEST_WRITE) return this.reject(TOO_LONG_TEXT);
+    // One that takes nothing goes into the log too: only then is it known that this node still leads.
+    if (plan === undefined) proposals.stage(call, call, 0, target, seq, protocol);
+    else proposals.stage(plan.request, call, 0, plan.answer(target), seq, protocol);
     return QUEUED;
   }
 
@@ -178,7 +199,7 @@ export class ReplicaFront implements Front {
     } else if (leader !== 0) {
       this.forwards.add(call, call.db, session.protocol, next, session, 0);
     } else {
-      return this.isLeaderless ? this.reject(NO_LEADER_TEXT) : this.wait(session);
+      return this.withoutLeader(session);
     }
     this.attempts.set(session, next);
     return STALLED;
@@ -200,6 +221,8 @@ export class ReplicaFront implements Front {
   /** An attempt has found nothing: its request, in `call`, is what its session waits with. */
   block(attempt: Attempt, row: CommandRow, waitMs: number): void {
     const { session } = attempt;
+    // Its client has hung up meanwhile.
+    if (this.attempts.get(session) !== attempt) return;
     this.call.blockMs = waitMs;
     this.attempts.delete(session);
     const { blocking } = this.dispatcher;
@@ -223,7 +246,9 @@ export class ReplicaFront implements Front {
   /** False when it has to wait: then nothing of it was staged that is not there already. */
   private stageForwarded(forwarded: Forwarded): boolean {
     if (!this.core.isLeader) {
+      if (this.planning === forwarded) this.planning = undefined;
       if (forwarded.staged === 0) forwarded.refuse(this.core.state.leader);
+      else this.refuseRest(forwarded);
       return true;
     }
     const { call, parser, dispatcher } = this;
@@ -231,7 +256,10 @@ export class ReplicaFront implements Front {
     const { reply } = call;
     while (forwarded.at < request.length) {
       const next = parser.parse(call, request, forwarded.at, request.length);
-      if (next < 0) break;
+      if (next < 0) {
+        forwarded.giveUp();
+        return true;
+      }
       call.db = database;
       dispatcher.beginForwarded();
       const mark = reply.length;
@@ -239,6 +267,7 @@ export class ReplicaFront implements Front {
       const isOwn = call.buf[call.off[0]] === 0;
       const row = isOwn ? undefined : dispatcher.table.resolve(call);
       if (isOwn) {
+        if (!this.proposals.hasRoom || this.core.state.transferee !== 0) return false;
         this.proposals.stage(call, call, 0, forwarded, forwarded.next(), resp);
       } else if (row === undefined || !arityFits(row, call.argc) || (row.flags & WRITE) === 0) {
         reply.error(row === undefined ? ERR.SYNTAX : wrongArity(row.name));
@@ -260,7 +289,32 @@ export class ReplicaFront implements Front {
     return true;
   }
 
+  /** Leadership was lost in the middle of it: what is staged has its own fate, and what is not was not done. */
+  private refuseRest(forwarded: Forwarded): void {
+    const { call, parser } = this;
+    const { request } = forwarded.request;
+    const bytes = errorBytes(NOT_APPLIED_TEXT);
+    while (forwarded.at >= 0 && forwarded.at < request.length) {
+      forwarded.at = parser.parse(call, request, forwarded.at, request.length);
+      forwarded.deliver(forwarded.next(), bytes, 0, bytes.length);
+    }
+    forwarded.close();
+  }
+
   // ---------------------------------------------------------------- going on
+
+  /** Once a tick. A plan's turn that its owner does not take, though nothing is under way, is over: the owner may have been refused. */
+  lookAround(): void {
+    if (this.planning === undefined || !this.isIdle()) this.ignoredTurns = 0;
+    else if (++this.ignoredTurns >= PLANNING_TICKS) this.endPlanning();
+    if (this.isWaiting) this.resume();
+  }
+
+  /** Leadership has begun or ended. */
+  endPlanning(): void {
+    this.planning = undefined;
+    this.ignoredTurns = 0;
+  }
 
   /** Not while a command is staged, since those that go on use the same `call`. */
   endTurn(): void {
@@ -313,4 +367,9 @@ export class Attempt implements ReplyTarget {
     this.reply = from.slice(start, start + length);
     this.session.resume();
   }
+}
+
+/** What it takes in an entry, or nearly so. */
+function requestBytes({ argc, off, len }: Request): number {
+  return off[argc - 1] + len[argc - 1] - off[0];
 }

@@ -31,7 +31,6 @@ import {
 } from '../../proto/messages.ts';
 import type { Config } from '../config.ts';
 import type { Dispatcher } from '../dispatch.ts';
-import type { ServerLimits } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import { Peers } from '../peer/peers.ts';
 import { openRaftStorage } from '../raftstorage.ts';
@@ -69,7 +68,6 @@ export interface GroupParts {
   log: Logger;
   pool: BackgroundPool;
   saving: Saving;
-  limits: ServerLimits;
   die: (text: string) => void;
   /** The log cannot be written, for this reason; '': it can again. */
   troubled: (text: string) => void;
@@ -230,7 +228,6 @@ export class Group implements GroupSnapshots {
       this.storage,
       peers,
       dispatcher,
-      this.parts.limits,
       workers.clock,
       this.state,
       {
@@ -508,6 +505,8 @@ export class Group implements GroupSnapshots {
     try {
       while (saving.running !== undefined) await saving.finished(saving.running);
       dispatcher.beginReplacing('LOADING A snapshot of the group is loaded');
+      // What workers have of entries before it ends first.
+      await new Promise<void>((resolve) => dispatcher.exclusively(resolve));
       this.recovery.clear();
       const loaded = await this.recovery.loadNewest(this.directory);
       const header = loaded?.snapshot?.header;

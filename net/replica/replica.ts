@@ -25,11 +25,11 @@ import type { TickClock } from '../../engine/tickclock.ts';
 import type { Forward, ForwardReply, PeerMessage } from '../../proto/messages.ts';
 import type { Dispatcher, Replication } from '../dispatch.ts';
 import type { Outcome } from '../executor.ts';
-import type { ServerLimits } from '../limits.ts';
+import { ServerLimits } from '../limits.ts';
 import { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
 import { Applier } from './applier.ts';
-import { ANSWER_MS, errorBytes, Forwarded, Forwards, UNKNOWN_TEXT } from './forwards.ts';
+import { ANSWER_MS, errorBytes, Forwarded, Forwards, NOT_APPLIED_TEXT, UNKNOWN_TEXT } from './forwards.ts';
 import { type Attempt, type PASS, ReplicaFront } from './front.ts';
 import { type Proposal, Proposals, requestOf } from './proposals.ts';
 import { Reads } from './reads.ts';
@@ -40,7 +40,6 @@ export const TICK_MS = 30;
 const TICKS_AT_ONCE = 2;
 /** A clock entry, so that keys which are due go although nobody writes. */
 const CLOCK_EVERY_MS = 100;
-export const NOT_APPLIED_TEXT = 'NOTAPPLIED The leader changed before the write was accepted; nothing was done';
 
 /** Of the connections to the others (net/peer/peers.ts), what the loop needs. */
 export interface PeerPort {
@@ -84,6 +83,8 @@ export class Replica implements Replication {
   private term = 0;
   private driving = false;
   private again = false;
+  /** Sessions have got replies that others have sent. */
+  private hasAnswered = false;
   private clockMs = 0;
   isClosed = false;
   /** That it has won. */
@@ -95,7 +96,6 @@ export class Replica implements Replication {
     storage: ReplicaStorage,
     peers: PeerPort,
     dispatcher: Dispatcher,
-    limits: ServerLimits,
     clock: TickClock,
     state: GroupState,
     hooks: ReplicaHooks,
@@ -115,6 +115,7 @@ export class Replica implements Replication {
       fetch: (from, to, maxBytes) => storage.fetch(from, to, maxBytes),
       applied: (index, nowMs) => this.onApplied(index, nowMs),
       settled: (proposal, index, ours) => this.onSettled(proposal, index, ours),
+      abandoned: (proposal, command) => this.fail(proposal, UNKNOWN_TEXT, command),
       more: () => setImmediate(() => this.drive()),
     });
     this.applier.serve(this.proposals);
@@ -122,7 +123,7 @@ export class Replica implements Replication {
     this.forwards = new Forwards({
       group: options.group,
       leader: () => this.core.state.leader,
-      send: (to, message) => peers.sendTo(to, message),
+      send: (to, message) => (to === this.id ? this.keepForward(message as Forward) : peers.sendTo(to, message)),
       blocked: (target, database, request, waitMs, index) => {
         const isLate = this.applier.appliedIndex > index;
         this.front.blockForwarded(target as Attempt, database, request, waitMs, isLate);
@@ -134,8 +135,9 @@ export class Replica implements Replication {
       this.proposals,
       this.forwards,
       this.reads,
-      new Parser(limits),
-      () => this.proposals.isEmpty && !this.applier.isBehind,
+      // Whatever this node takes from its own clients.
+      new Parser(new ServerLimits()),
+      () => this.proposals.isEmpty && this.applier.appliedIndex === this.core.state.log.lastIndex,
     );
     storage.onPersisted = (batch) => this.onPersisted(batch);
   }
@@ -181,12 +183,12 @@ export class Replica implements Replication {
       this.reads.giveUp();
       front.resume();
     }
-    this.forwards.expire(nowMs);
+    if (this.forwards.expire(nowMs)) this.hasAnswered = true;
     for (let late = this.proposals.takeOverdue(0, nowMs - ANSWER_MS); late !== undefined; ) {
       this.fail(late, UNKNOWN_TEXT);
       late = this.proposals.takeOverdue(0, nowMs - ANSWER_MS);
     }
-    if (front.isWaiting) front.resume();
+    front.lookAround();
     // Questions that nobody has answered are asked again.
     this.reads.ask();
     if (core.isLeader) this.keepTime(nowMs);
@@ -203,7 +205,8 @@ export class Replica implements Replication {
 
   /** A message of a peer. */
   step(m: Message): void {
-    if (m.type === APPEND || m.type === HEARTBEAT) this.reads.sighted(m.commit);
+    // What a leader says that is deposed, as is known here, makes nothing fresh.
+    if ((m.type === APPEND || m.type === HEARTBEAT) && m.term >= this.core.state.term) this.reads.sighted(m.commit);
     this.core.step(m);
   }
 
@@ -211,13 +214,27 @@ export class Replica implements Replication {
     this.front.forwarded(new Forwarded(from, m, (to, message) => this.peers.sendTo(to, message)));
   }
 
+  /** This node leads now, and has what it wanted to forward. */
+  private keepForward(m: Forward): boolean {
+    const deliver = (_to: ReplicaId, reply: PeerMessage): boolean => {
+      this.forwards.answered(reply as ForwardReply);
+      this.hasAnswered = true;
+      return true;
+    };
+    this.front.forwarded(new Forwarded(this.id, m, deliver));
+    this.again = true;
+    return true;
+  }
+
   onForwardReply(m: ForwardReply): void {
     this.forwards.answered(m);
+    this.hasAnswered = true;
   }
 
   onUnreachable(replica: ReplicaId): void {
     this.core.unreachable(replica);
     this.forwards.lost(replica);
+    this.hasAnswered = true;
     this.drive();
   }
 
@@ -251,6 +268,11 @@ export class Replica implements Replication {
     } while (this.again);
     this.driving = false;
     this.peers.flush();
+    if (this.hasAnswered) {
+      // Sessions may wait for the replies to what they forwarded.
+      this.hasAnswered = false;
+      this.dispatcher.resumeStalled();
+    }
     this.dispatcher.flushClients();
   }
 
@@ -266,7 +288,7 @@ export class Replica implements Replication {
       this.hooks.onEntries(bytes);
     }
     if (out.snapshot !== null) {
-      this.applier.isPaused = true;
+      this.applier.abandon();
       this.hooks.onInstall(out.snapshot);
     }
     this.applier.commit(out.committedFrom, out.committedTo);
@@ -288,6 +310,7 @@ export class Replica implements Replication {
     if (role === LEADER) this.elections++;
     this.leader = leader;
     this.term = term;
+    this.front.endPlanning();
     this.hooks.onLeader(leader);
     if (leader === 0) return;
     this.front.ledMs = performance.now();
@@ -311,10 +334,10 @@ export class Replica implements Replication {
     else for (const target of proposal.targets) target?.settled?.(index);
   }
 
-  private fail(proposal: Proposal, text: string): void {
+  private fail(proposal: Proposal, text: string, from = 0): void {
     this.dispatcher.writes.evicted(proposal.evictedBytes);
     const bytes = errorBytes(text);
-    for (let i = 0; i < proposal.targets.length; i++) {
+    for (let i = from; i < proposal.targets.length; i++) {
       proposal.targets[i]?.deliver(proposal.seqs[i], bytes, 0, bytes.length);
     }
   }
@@ -345,13 +368,17 @@ export class Replica implements Replication {
   }
 
   get isSettled(): boolean {
-    return this.applier.isSettled && !this.applier.isPaused;
+    return this.applier.isSettled;
   }
 
   endTurn(): void {
     this.proposals.seal();
     this.reads.ask();
     this.drive();
+  }
+
+  replied(ticket: number, from: Uint8Array, start: number, length: number): void {
+    this.applier.replied(ticket, from, start, length);
   }
 
   progressed(): void {
