@@ -162,6 +162,8 @@ it.each([1, 2])(
     // The old connection stays open at the other, silent: as after a machine has lost its power.
     peerNet.swallow(1, 2);
     nodes[id - 1].peers.close();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(nodes[2 - id].reach).toEqual([`+${id}`]);
     for (const proxy of [await peerNet.proxy(1, 2), await peerNet.proxy(2, 1)]) proxy.mode = 'pass';
     const begun = performance.now();
     const again = await peerNet.add(id);
