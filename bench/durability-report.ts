@@ -103,7 +103,7 @@ function logSection(results: DurabilityResults, policy: Policy): string[] {
   ];
 }
 
-function diskText(disk: DiskTimes): string {
+export function diskText(disk: DiskTimes): string {
   const times = ({ medianMs, longestMs }: SyncTimes): string =>
     `${medianMs.toFixed(2)} ms (longest ${longestMs.toFixed(1)})`;
   return (

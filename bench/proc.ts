@@ -27,10 +27,10 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-/** The words that run `words` on one core, or on any (undefined, or where nothing can be pinned). */
-export function onCore(core: number | undefined, words: readonly string[]): string[] {
+/** The words that run `words` on one core, or on any where nothing can be pinned. */
+export function onCore(core: number | 'any', words: readonly string[]): string[] {
   const command = words[0] === 'node' ? [process.execPath, ...words.slice(1)] : words;
-  return pinned && core !== undefined ? ['taskset', '-c', String(core), ...command] : [...command];
+  return pinned && core !== 'any' ? ['taskset', '-c', String(core), ...command] : [...command];
 }
 
 /** Runs a command to its end and gives its standard output; fails with its standard error. */
@@ -79,6 +79,10 @@ export function cpuSecondsOf(pid: number): number {
 export interface ServerSpec {
   name: string;
   command: string;
+  /** The servers' core by default. */
+  core?: 'any';
+  /** Resolves when it serves; by default PING. */
+  probe?: (port: number) => Promise<unknown>;
 }
 
 export class Server {
@@ -87,20 +91,22 @@ export class Server {
   readonly pid: number;
   private readonly child: ChildProcess;
   private readonly dir: string;
+  private readonly probe: (port: number) => Promise<unknown>;
 
-  private constructor(name: string, port: number, child: ChildProcess, dir: string) {
-    this.name = name;
+  private constructor(spec: ServerSpec, port: number, child: ChildProcess, dir: string) {
+    this.name = spec.name;
+    this.probe = spec.probe ?? ((to) => ask(to, 'PING'));
     this.port = port;
     this.pid = child.pid ?? 0;
     this.child = child;
     this.dir = dir;
   }
 
-  static async start(spec: ServerSpec, port: number, core: number | undefined = SERVER_CORE): Promise<Server> {
+  static async start(spec: ServerSpec, port: number): Promise<Server> {
     const dir = mkdtempSync(join(tmpdir(), 'bench-'));
     const words = splitWords(spec.command.replaceAll('{port}', String(port)).replaceAll('{dir}', dir));
     if (words === undefined || words.length === 0) throw new Error(`bad command line: ${spec.command}`);
-    const [file, ...args] = onCore(core, words);
+    const [file, ...args] = onCore(spec.core ?? SERVER_CORE, words);
     const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -113,17 +119,17 @@ export class Server {
       child.once('exit', () => reject(new Error(`${spec.name} did not start: ${spec.command}\n${complaint}`)));
     });
     failed.catch(() => {});
-    const server = new Server(spec.name, port, child, dir);
+    const server = new Server(spec, port, child, dir);
     await Promise.race([server.answers(), failed]);
     return server;
   }
 
-  /** Resolves when the server answers PING. */
+  /** Resolves when the server answers. */
   async answers(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
       try {
-        await ask(this.port, 'PING');
+        await this.probe(this.port);
         return;
       } catch (error) {
         if (Date.now() > deadline) throw error;
@@ -137,8 +143,13 @@ export class Server {
     this.child.kill('SIGSTOP');
   }
 
-  async resume(): Promise<void> {
+  /** Lets it go on, without waiting until it answers. */
+  unpause(): void {
     this.child.kill('SIGCONT');
+  }
+
+  async resume(): Promise<void> {
+    this.unpause();
     await this.answers();
   }
 
