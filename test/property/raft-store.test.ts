@@ -95,7 +95,7 @@ function failAt(seed: number, step: number, fault: Fault): number {
 
 it('keeps every promise, wherever the power goes', () => {
   let crashes = 0;
-  const rounds = ROUNDS || 25;
+  const rounds = ROUNDS || 16;
   for (let i = 0; i < rounds; i++) crashes += powerLossRound(FIRST_SEED + i);
   // As many places to crash as the work has calls of the disk.
   expect(crashes).toBeGreaterThan(rounds * 40);
@@ -104,7 +104,7 @@ it('keeps every promise, wherever the power goes', () => {
 
 it('keeps every promise, whatever call of the disk fails', () => {
   let faults = 0;
-  const rounds = Math.ceil(ROUNDS / 10) || 4;
+  const rounds = Math.ceil(ROUNDS / 10) || 3;
   for (let i = 0; i < rounds; i++) faults += faultRound(FIRST_SEED + i);
   expect(faults).toBeGreaterThan(rounds * 100);
 }, 3_600_000);
