@@ -8,6 +8,7 @@ import { lockDirectory } from '../engine/log/dirlock.ts';
 import { LogError } from '../engine/log/errors.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { applyRepair, planRepair } from '../engine/log/repair.ts';
+import { giveUpLog } from '../engine/raft/storestate.ts';
 import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import { SnapshotFileReader } from '../engine/snapshot/read-file.ts';
 import { listSnapshots } from '../engine/snapshot/retain.ts';
@@ -49,6 +50,8 @@ function repair(directory: string, logDirectory: string, does: boolean, print: (
     print('Nothing was changed. To do it: --repair yes\n');
     return 1;
   }
+  // A replica may have answered for what is lost: it takes part again only under a new id.
+  if (plan.lostBytes > 0) giveUpLog(realDisk, logDirectory);
   applyRepair(realDisk, plan);
   print('It is done.\n');
   return damaged > 0 ? 1 : 0;
