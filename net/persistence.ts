@@ -53,13 +53,7 @@ export class Persistence {
   /** Changes of appendonly, one after the other: a log must have ended before the next one begins. */
   private switching: Promise<void> = Promise.resolve();
 
-  constructor(
-    config: Config,
-    dispatcher: Dispatcher,
-    workers: WorkerPool,
-    log: Logger,
-    die: (text: string) => void,
-  ) {
+  constructor(config: Config, dispatcher: Dispatcher, workers: WorkerPool, log: Logger, die: (text: string) => void) {
     this.config = config;
     this.dispatcher = dispatcher;
     this.workers = workers;

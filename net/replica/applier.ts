@@ -180,7 +180,9 @@ export class Applier {
     const { call, batch, proposal } = this;
     const { reply } = call;
     while (batch.next(call)) {
+      // A new leader that had not applied everything may have had an earlier clock.
       if (call.nowMs > this.nowMs) this.nowMs = call.nowMs;
+      else if (call.nowMs < this.nowMs) call.setClock(this.nowMs);
       const mark = reply.length;
       const target = proposal?.targets[this.command];
       reply.protocol = proposal === undefined ? 2 : proposal.protocols[this.command];

@@ -29,6 +29,8 @@ import type { ReplyTarget } from './proposals.ts';
 const SENT_BYTES = 256 * 1024;
 /** The longest replies that go back in one message. */
 const REPLY_BYTES = 60 * 1024 * 1024;
+/** Added to the RESP version of a blocking command that has found nothing before. */
+export const RETRIES = 128;
 /** After so long without an answer a client is told that nobody knows. */
 export const ANSWER_MS = 5000;
 const FIRST_BYTES = 4096;

@@ -12,7 +12,7 @@ import type { Dispatcher } from '../dispatch.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
-import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT } from './forwards.ts';
+import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT, RETRIES } from './forwards.ts';
 import { onceRow } from './once.ts';
 import { Planner } from './planner.ts';
 import type { Proposals, ReplyTarget } from './proposals.ts';
@@ -23,6 +23,8 @@ export const PASS = -1;
 /** Without a leader for so long, clients get an error instead of waiting on. */
 const PATIENCE_MS = 3000;
 const PLANNING_TICKS = 3;
+/** A seed tells blocking commands that try again: they pass over keys of a wrong type. */
+const RETRY_SEED = 1;
 /** The longest write: as an entry it has to go through to the peers in one frame, with what was staged before it. */
 export const LONGEST_WRITE = 60 * 1024 * 1024;
 export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 60 MiB';
@@ -138,7 +140,7 @@ export class ReplicaFront implements Front {
   }
 
   /** Stages the request in `call`, as the leader: QUEUED, STALLED when it has to be tried again, DONE with an error in `call.reply`. */
-  private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number): Outcome {
+  private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number, seed = 0): Outcome {
     const { call, proposals } = this;
     if (this.trouble !== '') return this.reject(this.trouble);
     let { flags } = row;
@@ -152,7 +154,7 @@ export class ReplicaFront implements Front {
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
     if (row.name !== 'spop') {
       this.planning = undefined;
-      proposals.stage(call, call, 0, target, seq, protocol);
+      proposals.stage(call, call, seed, target, seq, protocol);
       return QUEUED;
     }
     // What it takes depends on how tables came about here, so it is chosen now, from the state that it will be taken from.
@@ -194,10 +196,9 @@ export class ReplicaFront implements Front {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
       if (this.trouble !== '') return this.reject(this.trouble);
-      // A seed tells those that try again: they pass over keys of a wrong type.
-      this.proposals.stage(call, call, next.isRetry ? 1 : 0, next, 0, session.protocol);
+      this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {
-      this.forwards.add(call, call.db, session.protocol, next, session, 0);
+      this.forwards.add(call, call.db, session.protocol | (next.isRetry ? RETRIES : 0), next, session, 0);
     } else {
       return this.withoutLeader(session);
     }
@@ -252,7 +253,9 @@ export class ReplicaFront implements Front {
       return true;
     }
     const { call, parser, dispatcher } = this;
-    const { request, database, resp } = forwarded.request;
+    const { request, database } = forwarded.request;
+    const resp = forwarded.request.resp & ~RETRIES;
+    const seed = resp === forwarded.request.resp ? 0 : RETRY_SEED;
     const { reply } = call;
     while (forwarded.at < request.length) {
       const next = parser.parse(call, request, forwarded.at, request.length);
@@ -275,7 +278,7 @@ export class ReplicaFront implements Front {
         reply.rewind(mark);
       } else {
         call.begin(row);
-        const outcome = this.stage(forwarded, row, forwarded, forwarded.staged, resp);
+        const outcome = this.stage(forwarded, row, forwarded, forwarded.staged, resp, seed);
         if (outcome === STALLED) return false;
         const seq = forwarded.next();
         if (outcome === DONE) {
