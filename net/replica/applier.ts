@@ -264,9 +264,11 @@ export class Applier {
       reply.error(EXPIRED_TEXT);
     } else {
       const mark = reply.length;
+      const protocol = this.batch.hasSeed ? 3 : 2;
+      reply.protocol = protocol;
       call.shift(3);
       if (this.runCommand(index, false) === undefined) return undefined;
-      once.record(client, start, length, seq, reply.u8, mark, reply.length, reply.protocol === 3 ? 3 : 2, this.nowMs);
+      once.record(client, start, length, seq, reply.u8, mark, reply.length, protocol, this.nowMs);
     }
     call.blockMs = -1;
     return row;

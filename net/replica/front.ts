@@ -25,6 +25,8 @@ const PATIENCE_MS = 3000;
 const PLANNING_TICKS = 3;
 /** A seed tells blocking commands that try again: they pass over keys of a wrong type. */
 const RETRY_SEED = 1;
+/** A seed tells ONCE that the client reads RESP3: every replica is to remember the same reply. */
+const RESP3_SEED = 1;
 /** The longest write: as an entry it has to go through to the peers in one frame, with what was staged before it. */
 export const LONGEST_WRITE = 60 * 1024 * 1024;
 export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 60 MiB';
@@ -148,6 +150,7 @@ export class ReplicaFront implements Front {
       const command = onceRow(call, this.dispatcher.table);
       if (typeof command === 'string') return this.reject(command);
       flags = command.flags;
+      if (protocol === 3) seed = RESP3_SEED;
     }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;

@@ -248,6 +248,17 @@ describe('the state', () => {
     expect(past).toMatch(/^-ERR The state is that of entry \d+ already/);
   }, 60_000);
 
+  it('has replies in it that read the same in every version of RESP', async () => {
+    for (const [i, node] of nodes.entries()) {
+      const client = await node.connect();
+      expect(await client.run('hello', 3)).toContain('proto');
+      expect(await client.run('once', `r${i}`, 1, 'getdel', 'nosuchkey')).toBe('_\r\n');
+      expect(await client.run('once', `r${i}`, 1, 'getdel', 'nosuchkey')).toBe('_\r\n');
+      client.close();
+    }
+    expect(new Set(await hashes()).size).toBe(1);
+  });
+
   it('differs by what ONCE remembers', async () => {
     const [, before] = (await hashes())[0].split(' ');
     await clients[0].run('once', 'c9', 1, 'del', 'nosuchkey');
