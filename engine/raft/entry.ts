@@ -12,7 +12,7 @@ export type ReplicaId = number;
 
 /** Bytes for the state machine. */
 export const ENTRY_COMMAND = 0;
-/** What a leader begins its term with: no bytes, nothing to apply. */
+/** What a leader begins its term with, but for a group's first: no bytes, nothing to apply. */
 export const ENTRY_NOOP = 1;
 /** A configuration (config.ts); nothing to apply. The kind is stored and sent with the entry. */
 export const ENTRY_CONFIG = 2;

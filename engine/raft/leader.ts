@@ -24,7 +24,10 @@ export function becomeLeader(r: Replica): void {
   for (const p of r.peers.list) p.reset(r.electionIndex);
   const self = r.peers.find(r.id);
   if (self !== undefined) self.match = r.writes.durable;
-  appendOwn(r, ENTRY_NOOP, NO_BYTES, 0, 0);
+  // The configuration that a group began with is in nobody's log, and who joins later would not know it: a snapshot taken before
+  // the first change arrives would have none.
+  if (r.configs.currentIndex === 0) appendConfig(r, r.config);
+  else appendOwn(r, ENTRY_NOOP, NO_BYTES, 0, 0);
   // Its APPENDs say that there is a leader; the round is there so that reads need not wait for the next tick.
   broadcastHeartbeat(r);
 }

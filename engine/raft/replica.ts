@@ -55,7 +55,7 @@ export class Replica {
   timeout = 0;
 
   // Of a leader.
-  /** The no-op its term began with. */
+  /** The first entry of its term. */
   electionIndex: LogIndex = 0;
   /** Bytes of the entries in [electionIndex, lastIndex] that are not committed. */
   uncommittedBytes = 0;

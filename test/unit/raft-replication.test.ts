@@ -232,7 +232,23 @@ describe('commitment', () => {
     withLog(group, 2, [1, 1], 1);
     group.elect(1);
     expect(group.get(1).applied).toBe(3);
-    expect(group.core(1).entryAt(3)).toMatchObject({ term: 2, kind: 1, length: 0 });
+    expect(group.core(1).entryAt(3)!.term).toBe(2);
+    group.elect(2);
+    expect(group.core(2).entryAt(4)).toMatchObject({ term: 3, kind: 1, length: 0 });
+  });
+
+  it('the first leader of a group begins with the configuration that the group began with', () => {
+    const group = new RaftGroup([1, 2, 3]);
+    group.elect(1);
+    expect(group.core(1).entryAt(1)).toMatchObject({ term: 1, kind: 2 });
+    expect(group.core(3).state.configs.currentIndex).toBe(1);
+    // Who joins has followed the log up to here, and not to the change that lets it in.
+    group.join(4);
+    const first = append(4, 1, 1, 0, 0, [group.core(1).entryAt(1)!]);
+    first.commit = 1;
+    group.hand(first);
+    expect(group.get(4).applied).toBe(1);
+    expect(group.core(4).snapshotAt(1).config.voters).toEqual([1, 2, 3]);
   });
 });
 
