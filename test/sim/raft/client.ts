@@ -127,8 +127,9 @@ export class Client {
     const attempt = ++this.attempts;
     if (operation.attempt > 0 && operation.seq > 0) tally.add('once repeated');
     operation.attempt = attempt;
-    const ids = [...replicas.keys()];
-    const to = replicas.has(this.favourite) && chance.percent(70) ? this.favourite : chance.pick(ids);
+    // In calm they have heard who is there.
+    const ids = world.isCalm ? world.working : [...replicas.keys()];
+    const to = ids.includes(this.favourite) && chance.percent(70) ? this.favourite : chance.pick(ids);
     const me = -this.number;
     const answer = (outcome: Outcome) => {
       network.stream(to, me, () => {

@@ -43,6 +43,7 @@ export interface Profile {
   readonly cutEveryMs: number;
   readonly partitionEveryMs: number;
   readonly usurpEveryMs: number;
+  readonly restartVotersEveryMs: number;
   readonly cutForMs: number;
   readonly crashEveryMs: number;
   readonly crashAllEveryMs: number;
@@ -66,12 +67,12 @@ export interface Profile {
 }
 
 export function drawProfile(c: Chance): Profile {
-  const electionTicks = c.pick([4, 4, 5, 8, 10]);
+  const hasLease = c.percent(30);
+  const electionTicks = hasLease ? c.pick([6, 8, 10]) : c.pick([4, 4, 5, 8, 10]);
   const electionMs = electionTicks * TICK_MS;
   // In election time-outs. A kind of trouble that is there at all is there often enough to meet others, and sometimes very often.
   const every = (percent: number, from: number, to: number) =>
     c.percent(percent) ? electionMs * from * (to / from) ** c.between(0, 1) : Number.POSITIVE_INFINITY;
-  const hasLease = c.percent(30) && electionTicks > 5;
   return {
     troubleMs: electionMs * c.between(25, 60),
     voters: c.pick([3, 3, 3, 3, 5, 5, 4, 2]),
@@ -96,6 +97,7 @@ export function drawProfile(c: Chance): Profile {
     cutEveryMs: every(50, 1, 10),
     partitionEveryMs: every(65, 1.5, 8),
     usurpEveryMs: every(45, 0.5, 5),
+    restartVotersEveryMs: every(hasLease ? 50 : 15, 2, 8),
     cutForMs: electionMs * c.pick([0.5, 1.5, 3, 5]),
     crashEveryMs: every(65, 1, 10),
     crashAllEveryMs: every(15, 5, 25),

@@ -171,7 +171,7 @@ export class ReplicaDisk {
         this.publish(snapshot, this.received.get(snapshot.index)!);
       }
       store.write(hardState, snapshot, entries);
-      if (snapshot !== null) this.received.clear();
+      if (snapshot !== null) this.forgetReceived(snapshot.index);
       if (hardState !== null) this.durable.hardState = hardState;
       this.written.push(batch);
       this.waiting.shift();
@@ -207,6 +207,10 @@ export class ReplicaDisk {
     if (isOld || [...this.waiting, ...this.written].some((batch) => batch.snapshot !== null)) return false;
     this.publish(meta, bytes);
     return true;
+  }
+
+  private forgetReceived(through: LogIndex): void {
+    for (const index of this.received.keys()) if (index <= through) this.received.delete(index);
   }
 
   private publish(meta: SnapshotMeta, bytes: Uint8Array): void {

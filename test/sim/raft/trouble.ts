@@ -32,6 +32,7 @@ export class Trouble {
     this.every(p.cutEveryMs, () => this.cutLink());
     this.every(p.partitionEveryMs, () => this.partition());
     this.every(p.usurpEveryMs, () => this.usurp());
+    this.every(p.restartVotersEveryMs, () => this.restartVoters());
     this.every(p.crashEveryMs, () => this.crash());
     this.every(p.crashAllEveryMs, () => this.crashAll());
     this.every(p.freezeEveryMs, () => this.freeze());
@@ -127,6 +128,31 @@ export class Trouble {
       world.say(() => `n${heir.id} is to take the place of n${leader.id}, who is left with ${side}`);
     });
     this.healLater();
+  }
+
+  /** One loses touch with the leader; then the leader with all of them, while those who have just heard of it start again. */
+  private restartVoters(): void {
+    const { world } = this;
+    const { network, chance, tally, leaders, present } = world;
+    if (leaders.length === 0) return;
+    const leader = chance.pick(leaders);
+    const others = present.filter((replica) => replica !== leader);
+    if (others.length === 0) return;
+    tally.add('voters restarted around a leader');
+    const heir = chance.pick(others);
+    network.split([leader.id], [heir.id]);
+    world.events.after(this.electionMs * chance.between(0.8, 1.8), () => {
+      network.split(
+        [leader.id],
+        others.map(({ id }) => id),
+      );
+      for (const replica of others) {
+        if (replica === heir) continue;
+        replica.crash('nothing', 'to be restarted at once');
+        world.events.after(1, () => replica.start());
+      }
+      this.healLater();
+    });
   }
 
   private healLater(): void {

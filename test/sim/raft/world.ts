@@ -85,6 +85,12 @@ export class World {
     return all.filter(({ id }) => leader.core.state.config.members.includes(id));
   }
 
+  /** Of the group, those who run. */
+  get working(): ReplicaId[] {
+    const ids = this.newestLeader?.core.state.config.members ?? [...this.replicas.keys()];
+    return ids.filter((id) => this.replicas.get(id)?.isGone === false);
+  }
+
   private get newestLeader(): SimReplica | undefined {
     let newest: SimReplica | undefined;
     for (const leader of this.leaders) {
