@@ -150,6 +150,8 @@ export class Dispatcher implements Executor {
   readonly writes: Writes;
   /** Set on a replica: where writes go instead of being run at once, and who says when reads may run. */
   replication: Replication | undefined = undefined;
+  /** The state is being replaced, and nobody else may come near it. */
+  private isReplacing = false;
   /** Set by `defer` while the command runs. */
   private isDeferred = false;
 
@@ -380,13 +382,14 @@ export class Dispatcher implements Executor {
 
   /** Also called by a replica that has settled. */
   runExclusive(): void {
-    if (this.exclusive.length === 0) return;
+    if (this.exclusive.length === 0 || this.isReplacing) return;
     this.needed.fill(1);
     if (!this.isUnqueued()) return this.fences.put(SERVER, this.needed);
     if (this.replication !== undefined && !this.replication.isSettled) return;
     this.locks.takeMarked(this.needed);
-    for (const act of this.exclusive.splice(0)) act();
-    this.locks.releaseAll();
+    // One may begin to replace the state: then the others come after that.
+    while (this.exclusive.length > 0 && !this.isReplacing) this.exclusive.shift()!();
+    if (!this.isReplacing) this.locks.releaseAll();
     this.unfence(SERVER);
   }
 
@@ -583,7 +586,7 @@ export class Dispatcher implements Executor {
   }
 
   endTick(): void {
-    this.locks.releaseAll();
+    if (!this.isReplacing) this.locks.releaseAll();
     this.writes.log?.seal();
     this.workers.ring();
     this.replication?.endTurn();
@@ -649,14 +652,26 @@ export class Dispatcher implements Executor {
     this.clients?.flush();
   }
 
-  /** The state is about to be replaced, on a replica with nothing under way: clients that need it get this error. */
-  beginReplacing(text: string): void {
+  /**
+   * Begins to replace the state, on a replica: clients that need it get this error. Resolves when nothing is under way any more;
+   * from then on nobody but the caller touches the shards, whose locks are kept.
+   */
+  beginReplacing(text: string): Promise<void> {
     this.refusals.setLoading(text);
+    return new Promise((resolve) =>
+      this.exclusively(() => {
+        this.isReplacing = true;
+        resolve();
+      }),
+    );
   }
 
+  /** Whoever waits for a key may find it now. */
   endReplacing(): void {
+    this.isReplacing = false;
     this.locks.releaseAll();
     this.refusals.setLoading('');
+    this.blocking.wakeAll();
   }
 
   /** No command gets an earlier time than the state has had. */

@@ -213,14 +213,23 @@ export class Applier {
     owed.target?.deliver(owed.seq, from, start, length);
   }
 
-  /** What is not applied yet will not be: a snapshot takes its place. */
-  abandon(): void {
+  /** What is not applied yet up to `index` will not be: a snapshot takes its place, and what is committed behind it waits for that. */
+  abandon(index: LogIndex): void {
     this.isPaused = true;
     if (this.proposal !== undefined) this.hooks.abandoned(this.proposal, this.command);
     this.current = undefined;
     this.proposal = undefined;
     this.queue = [];
     this.head = 0;
+    this.fetchFrom = index + 1;
+    this.committedTo = index + 1;
+  }
+
+  /** The state is that of the snapshot now. */
+  resume(index: LogIndex, nowMs: number): void {
+    this.isPaused = false;
+    this.appliedIndex = index;
+    this.nowMs = Math.max(this.nowMs, nowMs);
   }
 
   /**

@@ -18,6 +18,7 @@ import type { Message } from '../../engine/raft/message.ts';
 import { DEFAULT_OPTIONS, firstStart } from '../../engine/raft/options.ts';
 import type { Member } from '../../engine/raft/roster.ts';
 import type { Identity, ReplicaStorage } from '../../engine/raft/storage.ts';
+import type { SnapshotHeader } from '../../engine/snapshot/file.ts';
 import type { BackgroundPool } from '../../engine/snapshot/pool.ts';
 import { retain, snapshotName } from '../../engine/snapshot/retain.ts';
 import {
@@ -93,6 +94,8 @@ export class Group implements GroupSnapshots {
   private newest: { path: string; meta: SnapshotMeta } | undefined = undefined;
   /** Members that wait for a snapshot newer than that. */
   private readonly snapshotsWanted = new Map<ReplicaId, LogIndex>();
+  /** The snapshot that is to replace the state, while one does. */
+  private wanted: SnapshotMeta | undefined = undefined;
   private introducer: NodeJS.Timeout | undefined = undefined;
 
   constructor(parts: GroupParts) {
@@ -473,7 +476,7 @@ export class Group implements GroupSnapshots {
     }
     this.snapshotsWanted.set(to, atLeast);
     const { saving, log } = this.parts;
-    if (saving.running === undefined) saving.begin('rewrite');
+    saving.begin('rewrite', true);
     void saving.finished('rewrite').then((error) => {
       if (error === '' || !this.snapshotsWanted.delete(to)) return;
       log.write('warning', `No snapshot for replica ${to}: ${error}`);
@@ -490,44 +493,52 @@ export class Group implements GroupSnapshots {
     const { replica } = this;
     if (meta.index <= replica.core.state.commit) {
       realDisk.unlink(path);
+      replica.step(m);
     } else {
       const name = join(this.directory, snapshotName([{ group: GROUP, index: meta.index, term: meta.term }]));
       renameSync(path, name);
       realDisk.syncDirectory(this.directory);
+      replica.step(m);
+      // Of a leader that is none any more.
+      if (replica.core.state.commit < meta.index) realDisk.unlink(name);
     }
-    replica.step(m);
     replica.drive();
   }
 
-  /** The state is replaced by that of the newest snapshot, which is the one that was received. */
+  /** The state is replaced by that of the newest snapshot, which is the one that was received; again, if another comes meanwhile. */
   private async install(meta: SnapshotMeta): Promise<void> {
+    const isUnderWay = this.wanted !== undefined;
+    this.wanted = meta;
+    if (isUnderWay) return;
     const { dispatcher, saving, log, die } = this.parts;
     try {
       while (saving.running !== undefined) await saving.finished(saving.running);
-      dispatcher.beginReplacing('LOADING A snapshot of the group is loaded');
-      // What workers have of entries before it ends first.
-      await new Promise<void>((resolve) => dispatcher.exclusively(resolve));
-      this.recovery.clear();
-      const loaded = await this.recovery.loadNewest(this.directory);
-      const header = loaded?.snapshot?.header;
-      if (loaded === undefined || header === undefined || header.groups[0].index < meta.index) {
-        throw new Error(`the snapshot of entry ${meta.index} is not there`);
-      }
-      this.newest = {
-        path: loaded.snapshot!.path,
-        meta: this.state.decode(header.config, header.groups[0].index, header.groups[0].term),
-      };
+      await dispatcher.beginReplacing('LOADING A snapshot of the group is loaded');
+      let header = await this.loadReceived();
+      while (header.groups[0].index < this.wanted.index) header = await this.loadReceived();
+      const { index } = header.groups[0];
+      this.wanted = undefined;
       dispatcher.endReplacing();
       retain(realDisk, this.directory, 1);
       this.logBytes = 0;
-      log.write(
-        'notice',
-        `The state is that of a snapshot of entry ${header.groups[0].index} now, ${loaded.keys} keys`,
-      );
-      this.replica.installed(header.groups[0].index, header.timeMs);
+      log.write('notice', `The state is that of a snapshot of entry ${index} now`);
+      this.replica.installed(index, header.timeMs);
     } catch (error) {
       die(`a snapshot of the group cannot be loaded: ${(error as Error).message}`);
     }
+  }
+
+  private async loadReceived(): Promise<SnapshotHeader> {
+    const wanted = this.wanted as SnapshotMeta;
+    this.recovery.clear();
+    const snapshot = (await this.recovery.loadNewest(this.directory))?.snapshot;
+    if (snapshot === undefined || snapshot.header.groups[0].index < wanted.index) {
+      throw new Error(`the snapshot of entry ${wanted.index} is not there`);
+    }
+    const { header, path } = snapshot;
+    const [{ index, term }] = header.groups;
+    this.newest = { path, meta: this.state.decode(header.config, index, term) };
+    return header;
   }
 
   // ---------------------------------------------------------------- end

@@ -125,7 +125,7 @@ export class Replica implements Replication {
       leader: () => this.core.state.leader,
       send: (to, message) => (to === this.id ? this.keepForward(message as Forward) : peers.sendTo(to, message)),
       blocked: (target, database, request, waitMs, index) => {
-        const isLate = this.applier.appliedIndex > index;
+        const isLate = this.applier.appliedIndex > index || !this.applier.isSettled;
         this.front.blockForwarded(target as Attempt, database, request, waitMs, isLate);
       },
     });
@@ -288,7 +288,7 @@ export class Replica implements Replication {
       this.hooks.onEntries(bytes);
     }
     if (out.snapshot !== null) {
-      this.applier.abandon();
+      this.applier.abandon(out.snapshot.index);
       this.hooks.onInstall(out.snapshot);
     }
     this.applier.commit(out.committedFrom, out.committedTo);
@@ -351,8 +351,7 @@ export class Replica implements Replication {
     ) {
       this.fail(lost, UNKNOWN_TEXT);
     }
-    this.applier.restart(index, nowMs);
-    this.applier.isPaused = false;
+    this.applier.resume(index, nowMs);
     this.onApplied(index, this.applier.nowMs);
     this.drive();
   }

@@ -23,7 +23,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const client of clients) client.close();
-  if (process.env.SHOW) console.log(cluster.output);
   await cluster?.close();
 });
 
