@@ -42,6 +42,7 @@ export interface PeerHandlers {
   onForwardReply(from: ReplicaId, message: wire.ForwardReply): void;
   /** What was sent to it lately may be lost, and what is sent now will be. Once per loss. */
   onUnreachable(replica: ReplicaId): void;
+  /** There is a connection, or room on it. One that the other side refuses after all is lost again at once. */
   onReachable(replica: ReplicaId): void;
   /** A whole and verified file, synced, which is the node's from now on: to be renamed. The message is of type SNAPSHOT. */
   onSnapshotReceived(message: Message, path: string): void;

@@ -29,10 +29,13 @@ const PIECE_BYTES = 256 * 1024;
 /** Under way at the beginning, and at least. */
 const FIRST_UNDERWAY_BYTES = 128 * 1024;
 const LEAST_UNDERWAY_BYTES = 64 * 1024;
-/** Pieces acknowledged within this time: more may be under way; */
-const SWIFT_MS = 25;
-/** and later than this: less. */
-const SLOW_MS = 75;
+/**
+ * Pieces acknowledged within this time: more may be under way. Where both nodes are busy, so that it takes long whatever is sent, a
+ * shorter one would make the transfer endless.
+ */
+const SWIFT_MS = 75;
+/** Later than this: less. A heartbeat that is so much later still comes before anybody campaigns. */
+const SLOW_MS = 150;
 /** After the work for a piece the main thread does other things for so many times as long. */
 const REST_FACTOR = 3;
 /** Without a word from the receiver, or without a connection to it, for so long, a transfer has failed. */

@@ -189,8 +189,9 @@ describe('a snapshot', () => {
     expect(a.peers.status()[0].snapshot?.doneBytes).toBeGreaterThan(5 * MIB);
     expect(b.snapshots).toEqual([]);
     lateMs.sort((x, y) => x - y);
-    expect(lateMs[6]).toBeLessThan(200);
-    expect(lateMs[11]).toBeLessThan(500);
+    // The window that was under way at first would take 1.5 s.
+    expect(lateMs[6]).toBeLessThan(300);
+    expect(lateMs[11]).toBeLessThan(600);
   });
 });
 

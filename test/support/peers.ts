@@ -169,10 +169,12 @@ export class PeerNode implements PeerHandlers {
   }
 }
 
+/** One for all tests of a file, since its threads take a while to start; they end when there is nothing to do. */
+const pool = new BackgroundPool();
+
 export class PeerNet {
   readonly directory = mkdtempSync(join(tmpdir(), 'millrace-peers-'));
   readonly nodes = new Map<ReplicaId, PeerNode>();
-  private readonly pool = new BackgroundPool();
   /** By 'from to'. */
   private readonly proxies = new Map<string, PeerProxy>();
   private readonly tuning: Partial<PeersOptions>;
@@ -191,7 +193,7 @@ export class PeerNet {
       group: 0,
       secret: 'secret',
       directory: join(this.directory, `r${replica}`),
-      pool: this.pool,
+      pool,
       log: { write: () => {} },
       ...this.tuning,
     };
@@ -272,10 +274,9 @@ export class PeerNet {
     this.proxies.get(`${to} ${from}`)!.onBackward = see;
   }
 
-  async close(): Promise<void> {
+  close(): void {
     for (const { peers } of this.nodes.values()) peers.close();
     for (const proxy of this.proxies.values()) proxy.close();
-    await this.pool.destroy();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -328,7 +329,7 @@ export class Stranger {
 }
 
 /** Waits until something holds; fails after a while. */
-export async function until(holds: () => boolean, timeoutMs = 8000): Promise<void> {
+export async function until(holds: () => boolean, timeoutMs = 15_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${holds}`);
