@@ -237,6 +237,8 @@ function saturationSection(result: SaturationResult): string[] {
 
 export function clusterReport(results: ClusterResults): string {
   const { kills, durable, disk, speed, catchUps, saturation, failures } = results;
+  const all = [...durable, ...(speed?.set ?? []), ...(speed?.get ?? []), ...(speed?.follower ?? [])];
+  const interruptions = all.flatMap((sample) => sample.results).reduce((sum, each) => sum + each.interruptions, 0);
   const sections = [
     '# Three nodes',
     results.setting.map((line) => `- ${line}`).join('\n'),
@@ -244,6 +246,7 @@ export function clusterReport(results: ClusterResults): string {
     'Speeds are the median over the rounds of the ratio within a round, and its range; latencies count in the worst round. That a ' +
       'standalone node is no slower for all this is told by bench:redis.',
     goalTable(goals(results)),
+    ...(interruptions > 0 ? [`Runs repeated because the leader changed in the middle of them: ${interruptions}.`] : []),
     ...failures.map(({ part, why }) => `${part} failed: ${why}`),
     ...(kills.length === 0 ? [] : killSection(kills)),
     ...(durable.length === 0 ? [] : durableSection(durable, disk)),

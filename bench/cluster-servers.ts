@@ -21,7 +21,11 @@ const PEER_PORT_DISTANCE = 10;
 const WAIT_MS = 60_000;
 const LOOK_MS = 20;
 /** After servers were stopped in their tracks and go on: time to agree again before anything is measured. */
-const SETTLE_MS = 500;
+const SETTLE_MS = 1000;
+/** Runs that may be lost to a change of the leader before a load counts as impossible. */
+const MAX_INTERRUPTIONS = 3;
+/** What a write is answered when the leader is lost; redis-benchmark ends with it. */
+const INTERRUPTION = /Error from server: (NOTAPPLIED|UNKNOWN|CLUSTERDOWN)/;
 
 const MAIN = fileURLToPath(new URL('../dist/net/main.js', import.meta.url));
 
@@ -62,23 +66,23 @@ export function pause({ servers }: Measured): void {
   for (const server of servers) server.pause();
 }
 
-export async function resume(measured: Measured): Promise<number> {
+async function resume(measured: Measured): Promise<void> {
   for (const server of measured.servers) server.unpause();
   await sleep(SETTLE_MS);
-  return measured.ready();
+  await measured.ready();
 }
 
 /** Measures the same on all of them, one right after the other, in an order that changes with the round. */
 export async function eachInTurn<M extends Measured, T>(
   all: readonly M[],
   round: number,
-  measure: (measured: M, port: number) => Promise<T>,
+  measure: (measured: M) => Promise<T>,
 ): Promise<T[]> {
   const results: T[] = [];
   for (let i = 0; i < all.length; i++) {
     const index = (i + round) % all.length;
-    const port = await resume(all[index]);
-    results[index] = await measure(all[index], port);
+    await resume(all[index]);
+    results[index] = await measure(all[index]);
     pause(all[index]);
   }
   return results;
@@ -90,9 +94,11 @@ export async function eachInTurn<M extends Measured, T>(
 export interface NodeStatus {
   role: string;
   term: number;
+  /** Ids of replicas: whom it takes for the leader, and its own. */
+  leader: string;
+  replica: string;
   commit: number;
   applied: number;
-  replica: string;
   voters: string[];
   learners: string[];
 }
@@ -106,6 +112,7 @@ export async function statusOf(port: number): Promise<NodeStatus> {
     term: Number(field('term')),
     commit: Number(field('commit')),
     applied: Number(field('applied')),
+    leader: field('leader'),
     replica: field('replica'),
     voters: list('voters'),
     learners: list('learners'),
@@ -191,8 +198,14 @@ export class Group implements Measured {
     });
   }
 
+  /** Serves when all three agree who leads. */
   async ready(): Promise<number> {
-    return this.ports[await this.leader()];
+    const leader = await waitFor('agreement on the leader', async () => {
+      const found = await this.leader();
+      const statuses = await Promise.all(this.ports.map(statusOf));
+      return statuses.every(({ leader: of }) => of === statuses[found].replica) ? found : undefined;
+    });
+    return this.ports[leader];
   }
 
   /** Resolves when all are voters and have applied what was committed at the leader when this was called. */
@@ -227,12 +240,26 @@ export function groupCommand(options: string, firstPort: number, i: number): str
 export interface LoadResult extends BenchmarkResult {
   /** Processors that all nodes together kept busy. */
   serverCpu: number;
+  /** Runs before this one that were lost to a change of the leader. */
+  interruptions: number;
 }
 
-/** Runs redis-benchmark against one of the servers, and looks what all of them used. */
-export async function benchmark({ name, servers }: Measured, port: number, load: BenchmarkLoad): Promise<LoadResult> {
-  const words = benchmarkWords(port, load);
-  return withCpu(servers, async () => readBenchmark(words, name, await run(words)));
+/** Runs redis-benchmark against one of the servers, and looks what all of them used. `findPort` tells which one. */
+export async function benchmark(
+  { name, servers }: Measured,
+  load: BenchmarkLoad,
+  findPort: () => Promise<number>,
+): Promise<LoadResult> {
+  for (let interruptions = 0; ; interruptions++) {
+    const words = benchmarkWords(await findPort(), load);
+    try {
+      const result = await withCpu(servers, async () => readBenchmark(words, name, await run(words)));
+      return { ...result, interruptions };
+    } catch (error) {
+      const isInterrupted = error instanceof Error && INTERRUPTION.test(error.message);
+      if (!isInterrupted || interruptions === MAX_INTERRUPTIONS) throw error;
+    }
+  }
 }
 
 export async function withCpu<T>(

@@ -20,6 +20,7 @@ import {
   withCpu,
 } from './cluster-servers.ts';
 import { CLIENTS, KEYSPACE, progress } from './durability-servers.ts';
+import type { BenchmarkLoad } from './redis-benchmark.ts';
 
 /** One load on two or more, within seconds of each other. */
 export interface Sample<T> {
@@ -33,8 +34,13 @@ const QUICK = 0.1;
 /** Between the first ports of servers that run at the same time. */
 const PORTS_EACH = 20;
 
-function keyed(pipeline: number, requests: number, args: readonly string[]) {
+function keyed(pipeline: number, requests: number, args: readonly string[]): BenchmarkLoad {
   return { clients: CLIENTS, pipeline, requests: Math.round(requests), keyspace: KEYSPACE, args };
+}
+
+/** At the leader, or the one node. */
+function benchmarkAt(measured: Measured, load: BenchmarkLoad): Promise<LoadResult> {
+  return benchmark(measured, load, () => measured.ready());
 }
 
 const SET = ['-t', 'set'];
@@ -63,14 +69,14 @@ export async function measureDurable(plan: ClusterPlan): Promise<DurableSample[]
         pause(etcd);
         const both: readonly Measured[] = [group, etcd];
         const measure = (pipeline: number, part: number): Promise<LoadResult[]> =>
-          eachInTurn(both, round, async (measured, port) => {
-            if (measured === group) return benchmark(group, port, keyed(pipeline, requestsOf(pipeline) * part, SET));
-            const load = ['--port', port, '--connections', CLIENTS, '--streams', pipeline];
-            return withCpu(etcd.servers, () =>
+          eachInTurn(both, round, async (measured) => {
+            if (measured === group) return benchmarkAt(group, keyed(pipeline, DURABLE_REQUESTS[pipeline] * part, SET));
+            const load = ['--port', await etcd.ready(), '--connections', CLIENTS, '--streams', pipeline];
+            const result = await withCpu(etcd.servers, () =>
               runScript<EtcdLoadResult>('cluster-etcd-load.ts', ...load, '--seconds', ETCD_SECONDS * part),
             );
+            return { ...result, interruptions: 0 };
           });
-        const requestsOf = (pipeline: number): number => DURABLE_REQUESTS[pipeline];
         await measure(16, (DURABLE_WARM_UP / DURABLE_REQUESTS[16]) * scale);
         for (const pipeline of DURABLE_PIPELINES) {
           progress(`durable SET, round ${round + 1} of ${plan.rounds}: -P ${pipeline}`);
@@ -143,7 +149,7 @@ async function speedRound(
 ): Promise<void> {
   const scale = plan.quick ? QUICK : 1;
   const measure = (all: readonly Measured[], pipeline: number, requests: number, args: readonly string[]) =>
-    eachInTurn(all, round, (measured, port) => benchmark(measured, port, keyed(pipeline, requests * scale, args)));
+    eachInTurn(all, round, (measured) => benchmarkAt(measured, keyed(pipeline, requests * scale, args)));
   const say = (what: string): void => progress(`log in memory, round ${round + 1} of ${plan.rounds}: ${what}`);
 
   say('warming up');
@@ -163,10 +169,8 @@ async function speedRound(
   for (const [what, args] of FOLLOWER_READS) {
     say(`GET at a follower, ${what}`);
     const load = keyed(FOLLOWER_PIPELINE, FOLLOWER_REQUESTS * scale, args);
-    const follower = await eachInTurn([group], round, async () => {
-      const port = group.ports[((await group.leader()) + 1) % NODES];
-      return benchmark(group, port, load);
-    });
+    const findPort = async (): Promise<number> => group.ports[((await group.leader()) + 1) % NODES];
+    const follower = await eachInTurn([group], round, () => benchmark(group, load, findPort));
     results.follower.push({ what, pipeline: FOLLOWER_PIPELINE, round, results: follower });
   }
 }
