@@ -79,7 +79,10 @@ export async function clusterRounds(options: RoundsOptions): Promise<RoundsDone>
     await cluster.close();
   }
   const verdict = checkLinearizable(history.operations, stringModel);
-  if (verdict.result !== 'linearizable') problems.push(verdict.report);
+  if (verdict.result !== 'linearizable') {
+    const refused = history.refused.filter((line) => line.includes(` ${verdict.key}:`));
+    problems.push(verdict.report, `refused on that key:\n${refused.join('\n')}`);
+  }
   problems.push(...history.problems, ...sessions.problems);
   if (problems.length > 0) problems.push(`seed ${seed}`, cluster.output);
   const { answered, unknown, notDone } = history;
@@ -90,8 +93,7 @@ export async function clusterRounds(options: RoundsOptions): Promise<RoundsDone>
 async function differences(cluster: LocalCluster): Promise<string[]> {
   const leader = await cluster.waitForLeader();
   const status = (await leader.ask('RAFT', 'STATUS')) as Map<string, number>;
-  const index = status.get('applied')!;
-  const hashes = await Promise.all(cluster.nodes.map((node) => node.ask('RAFT', 'HASH', index)));
-  const shown = hashes.map((hash) => JSON.stringify(hash instanceof Map ? [...hash] : String(hash)));
-  return new Set(shown).size === 1 ? [] : [`replicas differ: ${shown.join(' ')}`];
+  const hashes = await Promise.all(cluster.nodes.map((node) => node.ask('RAFT', 'HASH', status.get('applied')!)));
+  const [first, ...others] = hashes.map(String);
+  return others.every((hash) => hash === first) ? [] : [`replicas differ: ${hashes.join(' | ')}`];
 }

@@ -205,11 +205,12 @@ export class LocalCluster {
     throw new Error(`no node leads after ${waitMs} ms:\n${this.output}`);
   }
 
-  /** Waits until every running node answers linearizable reads, and is a voter. */
+  /** Waits until every node answers linearizable reads, and is a voter. */
   async waitForAll(waitMs = WAIT_MS): Promise<void> {
     const until = Date.now() + waitMs;
     for (const node of this.nodes) {
       while (!(await isWhole(node, this.nodes.length).catch(() => false))) {
+        if (!node.running) throw new Error(`${node.name} has ended:\n${this.output}`);
         if (Date.now() > until) throw new Error(`${node.name} is not whole after ${waitMs} ms:\n${this.output}`);
         await sleep(50);
       }

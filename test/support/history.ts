@@ -28,6 +28,8 @@ export class History {
   answered = 0;
   unknown = 0;
   notDone = 0;
+  /** Writes that a node said were not done, for people who look for the reason of a failure. */
+  readonly refused: string[] = [];
   /** What nobody should see: errors that are none of the above. */
   readonly problems: string[] = [];
   /** When writes were acknowledged, and called: ms of performance.now, by the time of the answer. */
@@ -53,6 +55,8 @@ export class History {
       const outcome = this.outcomeOf(error as Error);
       if (outcome === 'not done') {
         this.notDone++;
+        if (!READS.has(name))
+          this.refused.push(`client ${client}, ${call}: ${command.join(' ')} ${key}: ${(error as Error).message}`);
         return false;
       }
       isUnknown = true;
