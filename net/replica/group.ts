@@ -128,9 +128,27 @@ export class Group implements GroupSnapshots {
     return this.started.identity;
   }
 
-  /** While this node leads, writes get this error; '' for none. */
+  /** While this node leads, writes get this error; '' for none. It tries not to lead for long. */
   refuseWrites(text: string): void {
-    if (this.started !== undefined) this.replica.front.trouble = text;
+    if (this.started === undefined) return;
+    this.replica.front.trouble = text;
+    this.yieldLead();
+  }
+
+  /** Hands over to the voter that has the most, as long as the log cannot be written here. */
+  private yieldLead(): void {
+    const { replica, peers } = this.started!;
+    const { state } = replica.core;
+    if (replica.front.trouble === '' || !replica.isLeader || state.transferee !== 0) return;
+    const connected = new Set(peers.status().map((peer) => (peer.connected ? peer.replica : 0)));
+    let best: ReplicaId = 0;
+    for (const { id, match } of state.peers.list) {
+      if (id === state.id || !connected.has(id) || !state.config.voters.includes(id)) continue;
+      if (best === 0 || match > state.peers.find(best)!.match) best = id;
+    }
+    if (best === 0) return;
+    replica.core.transferTo(best);
+    replica.drive();
   }
 
   // ---------------------------------------------------------------- start
@@ -384,6 +402,7 @@ export class Group implements GroupSnapshots {
   /** Sees to it that the roster says of this node what is so. */
   private introduce(): void {
     const { replica, identity } = this.started!;
+    this.yieldLead();
     const { state } = replica.core;
     if (state.leader === 0 || !state.config.members.includes(identity.replica)) return;
     const own: Member = {
