@@ -5,8 +5,8 @@
  *
  * Each of `connections` has `streams` puts under way at any time, each waits for its answer: what redis-benchmark -c 50 -P 16
  * does, with the same keys and values. etcd speaks gRPC: HTTP/2 with one stream a call. The frames are written by hand,
- * because a general client would need several times the CPU of redis-benchmark and take it from the three servers beside it; what
- * this one used is told. Prints one line of JSON.
+ * because a general client would need several times the CPU of redis-benchmark and take it from the three servers beside it.
+ * Prints one line of JSON.
  *
  * ```
  * frame    +0 length u24be | +3 type u8 | +4 flags u8 | +5 stream u32be | +9 payload
@@ -41,8 +41,6 @@ const DEFAULT_WINDOW_BYTES = 65_535;
 
 export interface EtcdLoadResult extends BenchmarkResult {
   requests: number;
-  /** Processors that this program kept busy. */
-  loadCpu: number;
 }
 
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
@@ -179,13 +177,11 @@ async function measure(port: number, connections: number, streams: number, secon
   for (const client of clients) client.start(streams);
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   await sleep(WARM_UP_MS);
-  const cpu = process.cpuUsage();
   const startMs = performance.now();
   isCounting = true;
   await sleep(seconds * 1000);
   isCounting = false;
   const elapsedMs = performance.now() - startMs;
-  const { user, system } = process.cpuUsage(cpu);
   for (const client of clients) client.isStopping = true;
   while (clients.some((client) => client.waiting > 0)) await sleep(1);
   for (const socket of sockets) {
@@ -197,7 +193,6 @@ async function measure(port: number, connections: number, streams: number, secon
     requestsPerSecond: (histogram.totalCount / elapsedMs) * 1000,
     p50Ms: histogram.getValueAtPercentile(50) / 1000,
     p99Ms: histogram.getValueAtPercentile(99) / 1000,
-    loadCpu: (user + system) / 1000 / elapsedMs,
   };
 }
 

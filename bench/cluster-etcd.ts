@@ -1,6 +1,6 @@
 /** Three nodes of etcd as processes of this machine, with what they do by default, to compare durable writes with. */
 import { spawnSync } from 'node:child_process';
-import { type Measured, NODES, waitFor } from './cluster-servers.ts';
+import { type Measured, NODES, startAll, waitFor } from './cluster-servers.ts';
 import { Server } from './proc.ts';
 
 const PEER_PORT_DISTANCE = 10;
@@ -30,13 +30,7 @@ export class Etcd implements Measured {
         firstPort + i,
       ),
     );
-    const started = await Promise.allSettled(starting);
-    const servers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const failed = started.find((each) => each.status === 'rejected');
-    const etcd = new Etcd(servers);
-    if (failed === undefined) return etcd;
-    await etcd.stop();
-    throw failed.reason;
+    return new Etcd(await startAll(starting));
   }
 
   /** The port of the one that leads, as all three say. */

@@ -161,10 +161,10 @@ export async function measureKills(plan: ClusterPlan, log: Log): Promise<KillRes
   const group = await Group.start('three nodes', LOGS[log], plan.firstPort);
   const nodes = group.ports.map((port) => `127.0.0.1:${port}`);
   const clerks = Array.from({ length: CLERKS }, () => new Clerk({ nodes }));
+  const writers = clerks.flatMap((clerk, c) =>
+    Array.from({ length: WRITERS_EACH }, (_, w) => new Writer(clerk, `w${c * WRITERS_EACH + w}`, w % 2 === 0)),
+  );
   try {
-    const writers = clerks.flatMap((clerk, c) =>
-      Array.from({ length: WRITERS_EACH }, (_, w) => new Writer(clerk, `w${c * WRITERS_EACH + w}`, w % 2 === 0)),
-    );
     const kills: KillSample[] = [];
     for (let kill = 0; kill < plan.kills; kill++) {
       const last = kills.at(-1);
@@ -187,6 +187,7 @@ export async function measureKills(plan: ClusterPlan, log: Log): Promise<KillRes
       isSame: await areStatesSame(group),
     };
   } finally {
+    for (const writer of writers) writer.isStopping = true;
     for (const clerk of clerks) clerk.close();
     await group.stop();
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { makeDirectory, type Plan, removeDirectory } from './durability-servers.ts';
-import { ask, onCore, run, Server } from './proc.ts';
+import { ask, childrenCpuSeconds, onCore, run, Server } from './proc.ts';
 import { type BenchmarkLoad, type BenchmarkResult, benchmarkWords, readBenchmark } from './redis-benchmark.ts';
 
 export interface ClusterPlan extends Plan {
@@ -88,6 +88,16 @@ export async function eachInTurn<M extends Measured, T>(
   return results;
 }
 
+/** Waits until all are started; none of them is left when one does not. */
+export async function startAll(starting: readonly Promise<Server>[]): Promise<Server[]> {
+  const started = await Promise.allSettled(starting);
+  const failed = started.find((each) => each.status === 'rejected');
+  const servers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  if (failed === undefined) return servers;
+  await Promise.all(servers.map((server) => server.kill()));
+  throw failed.reason;
+}
+
 // ---------------------------------------------------------------- nodes
 
 /** What a node says of itself. */
@@ -162,7 +172,7 @@ export class Group implements Measured {
   static async start(name: string, options: string, firstPort: number): Promise<Group> {
     const group = new Group(name, options, firstPort);
     try {
-      group.servers = await Promise.all(group.ports.map((_, i) => group.startNode(i)));
+      group.servers = await startAll(group.ports.map((_, i) => group.startNode(i)));
       await group.whole();
       return group;
     } catch (error) {
@@ -238,13 +248,14 @@ export function groupCommand(options: string, firstPort: number, i: number): str
 // ---------------------------------------------------------------- load
 
 export interface LoadResult extends BenchmarkResult {
-  /** Processors that all nodes together kept busy. */
+  /** Processors that all servers together kept busy, and the load on them. */
   serverCpu: number;
+  loadCpu: number;
   /** Runs before this one that were lost to a change of the leader. */
   interruptions: number;
 }
 
-/** Runs redis-benchmark against one of the servers, and looks what all of them used. `findPort` tells which one. */
+/** Runs redis-benchmark against one of the servers, and looks what all of them and it used. `findPort` tells which one. */
 export async function benchmark(
   { name, servers }: Measured,
   load: BenchmarkLoad,
@@ -262,15 +273,18 @@ export async function benchmark(
   }
 }
 
+/** Does some work, at the end of which a process that put load on the servers ends. */
 export async function withCpu<T>(
   servers: readonly Server[],
   work: () => Promise<T>,
-): Promise<T & { serverCpu: number }> {
+): Promise<T & { serverCpu: number; loadCpu: number }> {
   const used = (): number => servers.reduce((sum, server) => sum + server.cpuSeconds(), 0);
   const before = used();
+  const loadBefore = childrenCpuSeconds();
   const startMs = performance.now();
   const result = await work();
-  return { ...result, serverCpu: (used() - before) / ((performance.now() - startMs) / 1000) };
+  const seconds = (performance.now() - startMs) / 1000;
+  return { ...result, serverCpu: (used() - before) / seconds, loadCpu: (childrenCpuSeconds() - loadBefore) / seconds };
 }
 
 /** Runs a script of the bench and gives the line of JSON that it prints. */

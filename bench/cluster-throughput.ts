@@ -54,7 +54,7 @@ const DURABLE_WARM_UP = 300_000;
 const ETCD_SECONDS = 5;
 
 /** The second is etcd. */
-export type DurableSample = Sample<LoadResult & { loadCpu?: number }>;
+export type DurableSample = Sample<LoadResult>;
 
 export async function measureDurable(plan: ClusterPlan): Promise<DurableSample[]> {
   const scale = plan.quick ? QUICK : 1;

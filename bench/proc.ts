@@ -67,12 +67,21 @@ export function ask(port: number, ...args: string[]): Promise<string> {
   });
 }
 
-/** Seconds of CPU that a whole process, all its threads, has used: utime and stime. */
+/** Seconds of CPU that a whole process, all its threads, has used: utime and stime, the 14th and 15th field. */
 export function cpuSecondsOf(pid: number): number {
+  return secondsOf(pid, 14);
+}
+
+/** Seconds of CPU that the children of this process have used that have ended: cutime and cstime, the 16th and 17th. */
+export function childrenCpuSeconds(): number {
+  return secondsOf(process.pid, 16);
+}
+
+function secondsOf(pid: number, field: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The second field is the name in parentheses and may hold spaces; utime and stime are the 14th and 15th.
+  // The second field is the name in parentheses and may hold spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return (Number(fields[field - 3]) + Number(fields[field - 2])) / TICKS_PER_SECOND;
 }
 
 /** What to start: a name for the tables, and a command line with {port} and {dir} in it. */
@@ -120,8 +129,13 @@ export class Server {
     });
     failed.catch(() => {});
     const server = new Server(spec, port, child, dir);
-    await Promise.race([server.answers(), failed]);
-    return server;
+    try {
+      await Promise.race([server.answers(), failed]);
+      return server;
+    } catch (error) {
+      await server.kill();
+      throw error;
+    }
   }
 
   /** Resolves when the server answers. */
@@ -167,9 +181,11 @@ export class Server {
 
   /** Ends the process at once, as a crash does: the signal is out when this returns. */
   async kill(): Promise<void> {
-    const gone = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.kill('SIGKILL');
-    await gone;
+    if (this.pid !== 0 && running.has(this.child)) {
+      const gone = new Promise((resolve) => this.child.once('exit', resolve));
+      this.child.kill('SIGKILL');
+      await gone;
+    }
     rmSync(this.dir, { recursive: true, force: true });
   }
 
