@@ -9,7 +9,7 @@ import { type Decoded, decode } from '../support/replies.ts';
 import { seeded } from '../support/seeded.ts';
 
 const SEED = Number(process.env.MILLRACE_SEED ?? 11);
-const COMMANDS = Number(process.env.MILLRACE_COMMANDS ?? 1000);
+const COMMANDS = Number(process.env.MILLRACE_COMMANDS ?? 600);
 const NAMES = ['n1', 'n2', 'n3'];
 const CLUSTER_ID = /^[0-9a-f]{32}$/;
 
@@ -190,7 +190,7 @@ describe('what clients can ask', () => {
   it('a connection that reads at level session sees its own writes, forwarded or not', async () => {
     for (const client of clients) {
       await client.run('client', 'consistency', 'session');
-      for (let i = 0; i < 50; i++) {
+      for (let i = 0; i < 20; i++) {
         await client.run('set', 'own', i);
         expect(await client.run('get', 'own')).toBe(`$${String(i).length}\r\n${i}\r\n`);
       }
