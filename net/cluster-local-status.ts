@@ -95,7 +95,7 @@ export class NodeStatus {
   }
 }
 
-type Output = NodeJS.WritableStream & { isTTY?: boolean };
+type Output = NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
 
 export class StatusBoard {
   private readonly nodes: readonly NodeStatus[];
@@ -122,7 +122,9 @@ export class StatusBoard {
 
   /** Over what stood there. */
   private draw(): void {
-    const text = [HEADER, ...this.nodes.map((node) => node.line)];
+    // A line that wraps could not be drawn over.
+    const width = (this.out.columns ?? 80) - 1;
+    const text = [HEADER, ...this.nodes.map((node) => node.line)].map((line) => line.slice(0, width));
     const up = this.lines === 0 ? '' : `\x1b[${this.lines}A`;
     this.out.write(`${up}${text.map((line) => `\r\x1b[2K${line}\n`).join('')}`);
     this.lines = text.length;
