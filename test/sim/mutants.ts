@@ -89,7 +89,7 @@ function writeTable(): void {
     '# Known bugs, and how soon the simulator finds them',
     '',
     'Written by `npm run sim:mutants`: each bug is put back by itself (`raft/mutants.ts`), and seeds are run from 1 on until one fails.',
-    'What the letters mean: `raft/broken.ts`. ' + summary + `. Node ${process.versions.node}.`,
+    `What the letters mean: \`raft/broken.ts\`. ${summary}. Node ${process.versions.node}.`,
     '',
     '| bug | what is wrong | caught by | seeds | seconds |',
     '| --- | --- | --- | ---: | ---: |',

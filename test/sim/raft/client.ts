@@ -7,18 +7,21 @@ import type { Answer as Value } from '../../support/linearizability.ts';
 import { decode } from '../../support/replies.ts';
 import { Broken } from './broken.ts';
 import { STALE_REPLY } from './machine.ts';
+import { TICK_MS } from './profile.ts';
 import type { Outcome } from './replica.ts';
 import type { World } from './world.ts';
 
-/** What a key is: histories of each kind have a model of their own (judge.ts). */
-export const STRINGS = ['r0', 'r1'] as const;
+/** What keys begin with says what they are: histories of each kind have a model of their own (judge.ts). */
+const STRINGS = ['r0', 'r1'] as const;
 /** Only ever grow, so that a session can tell whether it goes back. */
-export const COUNTERS = ['n0'] as const;
-export const TEXTS = ['a0'] as const;
-export const LISTS = ['l0'] as const;
+const COUNTER = 'n0';
+const TEXT = 'a0';
+export const LIST = 'l0';
 /** Their keys expire; not in the history, since models know no time. */
 const EXPIRING = ['t0', 't1', 't2'] as const;
 const PAUSE_MS = 8;
+/** A key is used for so many election time-outs. */
+const KEY_ELECTIONS = 8;
 
 type Kind = 'write' | 'read' | 'session' | 'unjudged';
 
@@ -92,16 +95,16 @@ export class Client {
     switch (c.below(12)) {
       case 0:
       case 1:
-        return ['SET', c.pick(STRINGS), value()];
+        return ['SET', this.key(c.pick(STRINGS)), value()];
       case 2:
-        return c.percent(20) ? ['DEL', c.pick(STRINGS)] : ['SET', c.pick(STRINGS), value()];
+        return c.percent(20) ? ['DEL', this.key(c.pick(STRINGS))] : ['SET', this.key(c.pick(STRINGS)), value()];
       case 3:
       case 4:
-        return ['INCR', c.pick(COUNTERS)];
+        return ['INCR', this.key(COUNTER)];
       case 5:
-        return ['APPEND', c.pick(TEXTS), `${this.number}`];
+        return ['APPEND', this.key(TEXT), `${this.number}`];
       case 6:
-        return c.percent(30) ? ['LPOP', c.pick(LISTS)] : ['RPUSH', c.pick(LISTS), value()];
+        return c.percent(30) ? ['LPOP', this.key(LIST)] : ['RPUSH', this.key(LIST), value()];
       case 7:
         return c.pick([
           ['SET', c.pick(['t0', 't1']), value(), 'PX', `${1 + c.below(300)}`],
@@ -110,14 +113,20 @@ export class Client {
           ['PEXPIRE', c.pick(EXPIRING), `${1 + c.below(300)}`],
         ]);
       case 8:
-        return ['GET', c.pick(STRINGS)];
+        return ['GET', this.key(c.pick(STRINGS))];
       case 9:
-        return ['GET', c.pick(COUNTERS)];
+        return ['GET', this.key(COUNTER)];
       case 10:
-        return ['STRLEN', c.pick(TEXTS)];
+        return ['STRLEN', this.key(TEXT)];
       default:
-        return c.percent(50) ? ['LLEN', c.pick(LISTS)] : ['GET', c.pick(STRINGS)];
+        return c.percent(50) ? ['LLEN', this.key(LIST)] : ['GET', this.key(c.pick(STRINGS))];
     }
+  }
+
+  /** From time to time there are other keys, so that no history becomes too long to be judged. */
+  private key(name: string): string {
+    const { events, profile } = this.world;
+    return `${name}.${Math.floor(events.now / (profile.electionTicks * TICK_MS * KEY_ELECTIONS))}`;
   }
 
   private send(): void {
@@ -203,8 +212,7 @@ export class Client {
     if (kind === 'session') this.judge(command, value, index);
     else if (kind !== 'unjudged') this.record(value, world.events.now);
     this.fence = Math.max(this.fence, index);
-    const grows =
-      (COUNTERS as readonly string[]).includes(command[1]) || (TEXTS as readonly string[]).includes(command[1]);
+    const grows = command[1].startsWith(COUNTER) || command[1].startsWith(TEXT);
     if (grows) this.floors.set(command[1], Math.max(this.floors.get(command[1]) ?? 0, Number(value)));
     this.end();
   }

@@ -10,7 +10,7 @@ import type { ReplicaId } from '../../../engine/raft/entry.ts';
 import type { Operation } from '../../support/linearizability.ts';
 import { Broken } from './broken.ts';
 import { Chance } from './chance.ts';
-import { Client, COUNTERS, LISTS, STRINGS, TEXTS } from './client.ts';
+import { Client, LIST } from './client.ts';
 import { Events } from './events.ts';
 import { judgeHistory } from './judge.ts';
 import { Network } from './network.ts';
@@ -227,10 +227,10 @@ export class World {
 
   /** Everybody writes once more, and reads everything. */
   private askForTheLast(): void {
-    const keys = [...STRINGS, ...COUNTERS, ...TEXTS].map((key) => ['GET', key]);
-    const lists = LISTS.map((key) => ['LRANGE', key, '0', '-1']);
+    const keys = [...new Set(this.history.map(({ key }) => key))];
+    const reads = keys.map((key) => (key.startsWith(LIST) ? ['LRANGE', key, '0', '-1'] : ['GET', key]));
     for (const [i, client] of this.clients.entries()) {
-      client.finish([['SET', STRINGS[0], `last ${client.number}`], ...(i < 2 ? [...keys, ...lists] : [])]);
+      client.finish([['SET', 'last', `${client.number}`], ...(i === 0 ? reads : [])]);
     }
   }
 
