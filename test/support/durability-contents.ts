@@ -45,7 +45,9 @@ async function readKey(client: RawClient, key: Uint8Array): Promise<KeyContents 
   ]);
   if (dump === '$-1\r\n') return undefined;
   const value = await contentOf(client, key, type.slice(1, -2), dump);
-  return { expireAtMs: Number(decode(expireAtMs)), text: `${type}${value}`, encoding };
+  // Which of the two a short string is depends on how it came about, which no file keeps.
+  const form = encoding === '$6\r\nembstr\r\n' ? '$3\r\nraw\r\n' : encoding;
+  return { expireAtMs: Number(decode(expireAtMs)), text: `${type}${value}`, encoding: form };
 }
 
 async function contentOf(client: RawClient, key: Uint8Array, type: string, dump: string): Promise<string> {
