@@ -76,10 +76,11 @@ function goals({ kills, durable, speed, catchUps, saturation, failures }: Cluste
       ? []
       : [
           {
-            what: `${saturation.seconds} s of -c ${SATURATION_CLIENTS} -P ${SATURATION_PIPELINE}: elections`,
+            what: `${saturation.seconds.toFixed(0)} s of -c ${SATURATION_CLIENTS} -P ${SATURATION_PIPELINE}: elections`,
             wanted: '0',
             measured: String(saturation.termAfter - saturation.termBefore),
-            isReached: saturation.termAfter === saturation.termBefore && saturation.isSameLeader,
+            isReached:
+              saturation.termAfter === saturation.termBefore && saturation.isSameLeader && saturation.trouble === '',
           },
         ]),
     ...failures.map(({ part }) => ({ what: part, wanted: '', measured: 'failed', isReached: false })),
@@ -227,10 +228,11 @@ function saturationSection(result: SaturationResult): string[] {
     values.length === 0 ? '-' : (median(values) / 1000).toFixed(1);
   return [
     '## Saturated',
-    `redis-benchmark -c ${SATURATION_CLIENTS} -P ${SATURATION_PIPELINE} at the leader for ${result.seconds} s, SET and GET in turn, log in memory: ` +
+    `redis-benchmark -c ${SATURATION_CLIENTS} -P ${SATURATION_PIPELINE} at the leader for ${result.seconds.toFixed(0)} s, SET and GET in turn, log in memory: ` +
       `${thousand(result.setsPerSecond)} thousand SET and ${thousand(result.getsPerSecond)} thousand GET a second. Term ` +
       `${result.termBefore} before, ${result.termAfter} after; the same leader: ${result.isSameLeader ? 'yes' : 'NO'}. A new connection ` +
-      `that asked it INFO once a second waited ${result.longestAnswerMs.toFixed(0)} ms at most.`,
+      `that asked it INFO once a second waited ${result.longestAnswerMs.toFixed(0)} ms at most. Cores kept busy: ${result.serverCpu.toFixed(2)} by the nodes, ` +
+      `${result.loadCpu.toFixed(2)} by the load.${result.trouble === '' ? '' : ` The load ended before its time: ${result.trouble}.`}`,
   ];
 }
 
