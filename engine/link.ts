@@ -24,6 +24,8 @@ export const FLAG_RESP3 = 2;
 export const FLAG_NO_TOUCH = 4;
 export const FLAG_EXCERPT = 8;
 
+/** In place of a session's number, which begin with 1: a command of an entry of a group's log. */
+export const NO_SESSION = 0;
 /** In place of a shard: the command needs several, or all. */
 export const SEVERAL_SHARDS = 0xffff;
 

@@ -15,7 +15,7 @@ import { makeEvictor } from './eviction.ts';
 import { excerptArguments, packExcerpt } from './excerpt.ts';
 import { type Evictor, execute } from './execute.ts';
 import { expireDue } from './keyspace.ts';
-import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, WorkerLink } from './link.ts';
+import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, NO_SESSION, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
 import { rehearse } from './rehearsal.ts';
 import { Settings, settingIndex } from './settings.ts';
@@ -154,7 +154,9 @@ class WorkerThread {
         break;
       }
       this.call.reply.length = 0;
-      execute(this.call, row, this.call.settings.f64[APPENDONLY] === 0 ? this.evictor : NO_EVICTION);
+      // What makes room is said by the log, if there is one.
+      const isLogged = requests.u32[(at >>> 2) + 2] === NO_SESSION || this.call.settings.f64[APPENDONLY] !== 0;
+      execute(this.call, row, isLogged ? NO_EVICTION : this.evictor);
       if (row.flags & WRITE) this.compact(row);
       const now = performance.now();
       this.reply(at, (now - beganAt) * 1000);

@@ -15,8 +15,8 @@
  *
  * Blocking commands, and writes of keys that somebody waits for, run here in every mode: who waits is known here.
  */
-import { compactStep } from '../engine/alloc.ts';
-import { COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts';
+import { arenaBytes, compactStep } from '../engine/alloc.ts';
+import { type Arena, COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import {
   arityFits,
@@ -34,7 +34,7 @@ import { engineRows } from '../engine/commands/index.ts';
 import { ERR, wrongArity } from '../engine/errors.ts';
 import type { Eviction } from '../engine/eviction.ts';
 import { expireDue } from '../engine/keyspace.ts';
-import { SEVERAL_SHARDS } from '../engine/link.ts';
+import { NO_SESSION, SEVERAL_SHARDS } from '../engine/link.ts';
 import { hasSingleKey, LockSet, markShards } from '../engine/locks.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { Random } from '../engine/random.ts';
@@ -46,14 +46,14 @@ import { sweepStep } from '../engine/snapshot/sweep.ts';
 import { Blocking, isMove, WAITING } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from './executor.ts';
-import { Fences, SERVER } from './fences.ts';
+import { APPLIER, Fences, SERVER } from './fences.ts';
 import { Refusals } from './refusals.ts';
 import { PASS } from './replica/front.ts';
 import { BOUNDED, levelOf } from './replica/reads.ts';
 import type { Session } from './session.ts';
 import type { CommandStats } from './stats.ts';
 import type { CommandWatch } from './watch.ts';
-import { NO_SESSION, type WorkerPool } from './workers.ts';
+import type { WorkerPool } from './workers.ts';
 import { Writes } from './writes.ts';
 
 export const DISPATCH_MODES = ['auto', 'inline', 'ring'] as const;
@@ -615,17 +615,27 @@ export class Dispatcher implements Executor {
       const shard = call.arena.shard;
       if (ticket !== NO_TICKET && this.blocking.count === 0 && !this.runsHere(id))
         return this.applyOnWorker(id, shard, ticket, seed);
-      if (this.queued[shard] > 0) return APPLY_LATER;
+      if (this.queued[shard] > 0) {
+        this.needed.fill(0);
+        this.needed[shard] = 1;
+        this.fences.put(APPLIER, this.needed);
+        return APPLY_LATER;
+      }
       this.locks.take(shard);
       this.run(row, id);
       compactStep(this.shards.arenas[shard]);
     } else {
       markShards(call, row, this.needed);
-      if (!this.isUnqueued()) return APPLY_LATER;
+      if (!this.isUnqueued()) {
+        // Reads that are queued one after the other must not keep it waiting for ever.
+        this.fences.put(APPLIER, this.needed);
+        return APPLY_LATER;
+      }
       this.locks.takeMarked(this.needed);
       this.run(row, id);
       this.compactMarked();
     }
+    if (this.fences.count > 0) this.unfence(APPLIER);
     if (call.dirty > 0 && this.blocking.count > 0) this.wakeWaiting(row);
     return APPLIED;
   }
@@ -687,6 +697,22 @@ export class Dispatcher implements Executor {
   lockKeys(row: CommandRow): void {
     markShards(this.call, row, this.needed);
     this.locks.takeMarked(this.needed);
+  }
+
+  /** Whether any shard has less than this part of its memory left when it takes so many bytes more. */
+  isAnyTight(part: number, bytes: number): boolean {
+    const { arenas } = this.shards;
+    for (let i = 0; i < arenas.length; i++) if (isTight(arenas[i], part, bytes)) return true;
+    return false;
+  }
+
+  /** Whether the request in `call` is about such a shard. */
+  isTight(row: CommandRow, part: number, bytes: number): boolean {
+    markShards(this.call, row, this.needed);
+    for (let shard = 0; shard < this.needed.length; shard++) {
+      if (this.needed[shard] === 1 && isTight(this.shards.arenas[shard], part, bytes)) return true;
+    }
+    return false;
   }
 
   /** Before a request that a peer forwarded is looked at: it gets the time of now. */
@@ -768,4 +794,8 @@ export class Dispatcher implements Executor {
     this.needed.fill(1);
     this.locks.takeMarked(this.needed);
   }
+}
+
+function isTight(arena: Arena, part: number, bytes: number): boolean {
+  return arenaBytes(arena) + bytes > arena.u8.length * (1 - part);
 }

@@ -5,6 +5,8 @@
 
 /** The holder that is no session: a snapshot's beginning, or another act of the server's own. */
 export const SERVER = -1;
+/** Whoever applies entries of a group's log. */
+export const APPLIER = -2;
 
 export class Fences {
   /** How many there are. */

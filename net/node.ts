@@ -164,6 +164,7 @@ export class Node {
     if (this.isStopping) return '';
     this.isStopping = true;
     log.write('warning', `${reason}: shutting down`);
+    await persistence.handOver();
     // Nothing may be acknowledged that the snapshot does not have.
     clients.pause(PAUSE_ALL, Number.MAX_SAFE_INTEGER);
     const error = await persistence.finish(save);

@@ -15,7 +15,7 @@ import type { Dispatcher } from './dispatch.ts';
 import type { Logger } from './log.ts';
 import { LogWriter } from './logwriter.ts';
 import { type Loaded, type Loading, Recovery } from './recovery.ts';
-import { Group, isReplicated } from './replica/group.ts';
+import { Group, isReplicaDirectory, isReplicated, SAME_EVERYWHERE } from './replica/group.ts';
 import { LOADING_TEXT, Saving } from './saving.ts';
 import { Snapshotter } from './snapshotter.ts';
 import type { WorkerPool } from './workers.ts';
@@ -75,6 +75,11 @@ export class Persistence {
       this.writer?.setPolicy(policy);
       return undefined;
     });
+    for (const name of SAME_EVERYWHERE) {
+      config.onChange(name, () =>
+        this.group === undefined ? undefined : 'a replica keeps it, since what writes do depends on it',
+      );
+    }
     config.onChange('appendonly', () => {
       if (this.group !== undefined) return 'a replica keeps its log as it began';
       if (this.loading !== undefined) return 'the data set is being loaded';
@@ -114,6 +119,9 @@ export class Persistence {
     this.loading = recovery.loading;
     dispatcher.beginLoading(LOADING_TEXT);
     if (this.group !== undefined) return this.openGroup(this.group, recovery);
+    if (isReplicaDirectory(this.logDirectory)) {
+      throw new Error('the directory is that of a replica: start it with --initial-cluster or --join, as it was');
+    }
     const replays = config.get('appendonly') || this.hasLog();
     this.loaded = await recovery.loadBase(this.directory, config.get('dbfilename'), replays);
     if (replays) {
@@ -269,12 +277,22 @@ export class Persistence {
    */
   async finish(save: boolean | undefined): Promise<string> {
     clearInterval(this.cron);
+    // A replica has its log, or the others.
     const isWanted =
-      save ?? (this.config.get('save').length > 0 && this.writer === undefined && this.saving.changesSinceSave > 0);
+      save ??
+      (this.config.get('save').length > 0 &&
+        this.writer === undefined &&
+        this.group === undefined &&
+        this.saving.changesSinceSave > 0);
     if (!isWanted || this.loading !== undefined) return '';
     while (this.saving.running !== undefined) await this.saving.finished(this.saving.running);
     const refused = this.saving.begin('save');
     return refused !== '' ? refused : this.saving.finished('save');
+  }
+
+  /** Before clients are told to wait: somebody else is to lead. */
+  async handOver(): Promise<void> {
+    await this.group?.handOver();
   }
 
   /** Writes and syncs what the log still has; ends the threads. */

@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Call } from '../engine/call.ts';
 import { unpackExcerpt } from '../engine/excerpt.ts';
-import { allocateLink, FLAG_BLOB, FLAG_EXCERPT, MainLink, REPLY_BYTES } from '../engine/link.ts';
+import { allocateLink, FLAG_BLOB, FLAG_EXCERPT, MainLink, NO_SESSION, REPLY_BYTES } from '../engine/link.ts';
 import type { Settings } from '../engine/settings.ts';
 import type { Shards } from '../engine/shards.ts';
 import { TickClock } from '../engine/tickclock.ts';
@@ -13,9 +13,6 @@ import type { WorkerData } from '../engine/worker.ts';
 import type { Session } from './session.ts';
 
 const RING_BYTES = 1024 * 1024;
-
-/** In place of a session's number, which begin with 1. */
-export const NO_SESSION = 0;
 
 /** A reply from a worker; reused for each. The bytes are good until `releaseReply`. */
 export class WorkerReply {
@@ -54,13 +51,7 @@ export class WorkerPool {
   }
 
   /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. `evicts`: whether they make room themselves. */
-  constructor(
-    count: number,
-    shards: Shards,
-    settings: Settings,
-    onDeath: (message: string) => void,
-    evicts = true,
-  ) {
+  constructor(count: number, shards: Shards, settings: Settings, onDeath: (message: string) => void, evicts = true) {
     const shardCount = shards.arenas.length;
     const workers = Math.min(count, shardCount);
     this.owner = new Uint16Array(shardCount);

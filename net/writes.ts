@@ -4,7 +4,7 @@
  * What runs here is logged after it ran, if it changed anything (or what its handler says it did: engine/effect.ts); what
  * a worker will run, as it is handed over, whether it changes anything or not. Keys that are evicted go into the log before the write that they make room for.
  */
-import { usableSize } from '../engine/spans.ts';
+
 import type { Arena, Offset } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
@@ -14,6 +14,7 @@ import { type Evictor, execute } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
+import { usableSize } from '../engine/spans.ts';
 import { valueBytes } from '../engine/values.ts';
 import type { Proposals } from './replica/proposals.ts';
 

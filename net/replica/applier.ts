@@ -7,6 +7,7 @@
  */
 import type { Call } from '../../engine/call.ts';
 import { arityFits, BLOCKING, type TableRow, WRITE } from '../../engine/command.ts';
+import { ERR } from '../../engine/errors.ts';
 import { BatchReader } from '../../engine/log/batch.ts';
 import { ENTRY_COMMAND, type Entry, type LogIndex } from '../../engine/raft/entry.ts';
 import { ONCE_DONE, ONCE_EXPIRED, ONCE_STALE } from '../../engine/raft/once.ts';
@@ -14,6 +15,8 @@ import { APPLY_LATER, APPLYING, type Dispatcher, NO_TICKET } from '../dispatch.t
 import type { Proposal, Proposals, ReplyTarget } from './proposals.ts';
 import type { GroupState } from './state.ts';
 
+/** How the reply begins to what does not fit into a shard. */
+const FULL = Buffer.from(`-${ERR.ARENA_FULL}`);
 /** How long entries are applied in one go. */
 const SLICE_MS = 4;
 /** Read from the storage at once. */
@@ -30,6 +33,8 @@ export interface ApplierHooks {
   abandoned(proposal: Proposal, command: number): void;
   /** The slice is over and there is more. */
   more(): void;
+  /** This node has no memory for what the entry asks for. */
+  full(index: LogIndex): void;
 }
 
 export class Applier {
@@ -191,6 +196,7 @@ export class Applier {
         batch.unread();
         return false;
       }
+      this.checkRoom(reply.u8, mark, reply.length);
       if (this.isOnWorker) {
         this.isOnWorker = false;
         this.onWorkers.set(this.ticket, { target, seq: proposal === undefined ? 0 : proposal.seqs[this.command] });
@@ -210,7 +216,15 @@ export class Applier {
     const owed = this.onWorkers.get(ticket);
     if (owed === undefined) throw new Error('replica: a reply of a worker that nobody waits for');
     this.onWorkers.delete(ticket);
+    this.checkRoom(from, start, start + length);
     owed.target?.deliver(owed.seq, from, start, length);
+  }
+
+  /** Others may have had the memory that this node has not: from here on it would be another state. */
+  private checkRoom(reply: Uint8Array, start: number, end: number): void {
+    if (end - start < FULL.length || reply[start] !== FULL[0] || reply[start + 1] !== FULL[1]) return;
+    for (let i = 2; i < FULL.length; i++) if (reply[start + i] !== FULL[i]) return;
+    this.hooks.full(this.appliedIndex + 1);
   }
 
   /** What is not applied yet up to `index` will not be: a snapshot takes its place, and what is committed behind it waits for that. */

@@ -23,6 +23,14 @@ export const PASS = -1;
 /** Without a leader for so long, clients get an error instead of waiting on. */
 const PATIENCE_MS = 3000;
 const PLANNING_TICKS = 3;
+/**
+ * Of a shard's memory. Who leads takes no write that needs memory while less is left, since what does not fit when it is applied
+ * must fit on no replica, and memory is not laid out alike on all.
+ */
+const RESERVED_PART = 1 / 16;
+/** Beside that part: from this on a shard takes no write any more (`canHold`), with as much again. */
+const RESERVED_BYTES = 2 * 1024 * 1024;
+const MEMORY_PER_BYTE = 4;
 /** A seed tells blocking commands that try again: they pass over keys of a wrong type. */
 const RETRY_SEED = 1;
 /** A seed tells ONCE that the client reads RESP3: every replica is to remember the same reply. */
@@ -52,6 +60,8 @@ export class ReplicaFront implements Front {
   private readonly parser: Parser;
   /** Who waits until nothing is under way, to plan a command; nobody stages anything meanwhile. */
   private planning: object | undefined = undefined;
+  /** Whether a shard has little memory left; looked at once a turn. */
+  private isTight = false;
   /** Ticks for which it could have planned. */
   private ignoredTurns = 0;
   /** A plan was made since `endTurn`: those who waited for their turn may go on. */
@@ -155,6 +165,9 @@ export class ReplicaFront implements Front {
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
+    if (this.isTight && (flags & DENYOOM) !== 0 && this.dispatcher.isTight(row, RESERVED_PART, this.comingBytes)) {
+      return this.reject(ERR.ARENA_FULL);
+    }
     if (row.name !== 'spop') {
       this.planning = undefined;
       proposals.stage(call, call, seed, target, seq, protocol);
@@ -316,6 +329,11 @@ export class ReplicaFront implements Front {
     if (this.isWaiting) this.resume();
   }
 
+  /** What is on its way may take in memory, records and tables with it. */
+  private get comingBytes(): number {
+    return this.proposals.unappliedBytes * MEMORY_PER_BYTE + RESERVED_BYTES;
+  }
+
   /** Leadership has begun or ended. */
   endPlanning(): void {
     this.planning = undefined;
@@ -324,6 +342,7 @@ export class ReplicaFront implements Front {
 
   /** Not while a command is staged, since those that go on use the same `call`. */
   endTurn(): void {
+    this.isTight = this.core.isLeader && this.dispatcher.isAnyTight(RESERVED_PART, this.comingBytes);
     if (!this.hasPlanned) return;
     this.hasPlanned = false;
     this.resume();

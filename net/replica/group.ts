@@ -6,7 +6,7 @@
  * It asks to join under a new one, as a learner; the leader makes it a voter in place of the old one when it has caught up.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { mkdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { COUNTER_NEXT_EXPIRY } from '../../engine/arena.ts';
@@ -18,6 +18,8 @@ import type { Message } from '../../engine/raft/message.ts';
 import { DEFAULT_OPTIONS, firstStart } from '../../engine/raft/options.ts';
 import type { Member } from '../../engine/raft/roster.ts';
 import type { Identity, ReplicaStorage } from '../../engine/raft/storage.ts';
+import { statePath } from '../../engine/raft/storestate.ts';
+import { Settings } from '../../engine/settings.ts';
 import type { SnapshotHeader } from '../../engine/snapshot/file.ts';
 import type { BackgroundPool } from '../../engine/snapshot/pool.ts';
 import { retain, snapshotName } from '../../engine/snapshot/retain.ts';
@@ -50,6 +52,7 @@ import {
 import { Membership } from './membership.ts';
 import { Replica, TICK_MS } from './replica.ts';
 import { GroupState, memberWords } from './state.ts';
+import { membersOf } from './status.ts';
 
 const GROUP = 0;
 /** A node's port for peers is so far from that for clients, unless it is said to be another. */
@@ -61,6 +64,16 @@ const INTRODUCE_MS = 300;
 /** A lease in ticks is so much of the election timeout. */
 const LEASE_PART = 0.75;
 const LATE_SNAPSHOT_RETRY_MS = 1000;
+/** How often it is looked whether another leads. */
+const HAND_OVER_LOOK_MS = 10;
+const USUAL = new Settings();
+/** Settings that writes depend on. */
+export const SAME_EVERYWHERE = [
+  'databases',
+  'proto-max-bulk-len',
+  'stream-node-max-bytes',
+  'stream-node-max-entries',
+] as const;
 
 export interface GroupParts {
   config: Config;
@@ -155,9 +168,14 @@ export class Group implements GroupSnapshots {
 
   /** Opens what the directory holds, or joins, and begins to take part. Rejects with what an operator should read. */
   async open(recovery: Recovery, directory: string, logDirectory: string): Promise<Loaded> {
-    const { config, dispatcher, workers, log } = this.parts;
+    const { config, dispatcher, workers, log, die } = this.parts;
     this.recovery = recovery;
     this.directory = directory;
+    for (const name of SAME_EVERYWHERE) {
+      if (config.settings.get(name) !== USUAL.get(name))
+        throw new Error(`${name} cannot be changed on a replica: what writes do depends on it`);
+    }
+    if (!isReplicaDirectory(logDirectory)) refuseForeign(directory, logDirectory, config.get('dbfilename'));
     mkdirSync(logDirectory, { recursive: true });
     this.storage = await this.openStorage(logDirectory);
     this.storage.onTrouble = this.parts.troubled;
@@ -255,6 +273,11 @@ export class Group implements GroupSnapshots {
         onLeader: (leader) => this.onLeader(leader),
         onSnapshotWanted: (id, atLeast) => this.sendSnapshot(id, atLeast),
         onInstall: (meta) => void this.install(meta),
+        onFull: (index) =>
+          die(
+            `entry ${index} of the group's log needs more memory than a shard has left here, and other replicas may have had it: ` +
+              'start this node again with a larger arena-size',
+          ),
         onEntries: (bytes) => {
           this.logBytes += bytes;
         },
@@ -562,6 +585,25 @@ export class Group implements GroupSnapshots {
 
   // ---------------------------------------------------------------- end
 
+  /** Lets somebody else lead, if this node does and one can, within an election timeout; then the gap is short. */
+  async handOver(): Promise<void> {
+    if (this.started === undefined || !this.replica.isLeader) return;
+    const { replica } = this;
+    const { state } = replica.core;
+    const successor = membersOf(this)
+      .filter(({ id, role, connected }) => id !== state.id && role === 'voter' && connected)
+      .sort((a, b) => b.match - a.match)[0];
+    if (successor === undefined || !replica.transferTo(successor.id)) return;
+    const untilMs = performance.now() + this.parts.config.get('election-timeout');
+    while ((replica.isLeader || state.leader === 0 || !replica.forwards.isEmpty) && performance.now() < untilMs) {
+      await sleep(HAND_OVER_LOOK_MS);
+    }
+    this.parts.log.write(
+      'notice',
+      replica.isLeader ? `${successor.name} did not take over` : `${successor.name} takes over`,
+    );
+  }
+
   async close(): Promise<void> {
     clearInterval(this.introducer);
     if (this.started === undefined) return;
@@ -570,6 +612,21 @@ export class Group implements GroupSnapshots {
     this.started.peers.close();
     await this.storage.close();
   }
+}
+
+/** Whether a replica has begun in it. */
+export function isReplicaDirectory(logDirectory: string): boolean {
+  return existsSync(statePath(logDirectory));
+}
+
+/** A replica begins with nothing: what a node by itself has left would be hidden, or lost. */
+function refuseForeign(directory: string, logDirectory: string, rdbFile: string): void {
+  const isLog = existsSync(logDirectory) && readdirSync(logDirectory).some((name) => name.endsWith('.log'));
+  const found = readdirSync(directory).find((name) => name === rdbFile || name.endsWith('.mrs'));
+  if (!isLog && found === undefined) return;
+  throw new Error(
+    `the directory has data of a node that was no replica (${found ?? logDirectory}); start a replica in an empty one, and copy the data into the group by its clients`,
+  );
 }
 
 function toWire({ replica, nodeId, name, host, peerPort, clientPort }: Member): JoinReply['members'][number] {

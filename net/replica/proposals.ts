@@ -26,6 +26,8 @@ export interface Proposal {
   index: LogIndex;
   term: Term;
   atMs: number;
+  /** Of the entry. */
+  bytes: number;
   /** Of keys that it evicts. */
   evictedBytes: number;
   readonly targets: (ReplyTarget | undefined)[];
@@ -40,7 +42,7 @@ const UNDER_WAY = 2;
 const SEALED_BYTES = 256 * 1024;
 
 export class Proposals {
-  /** Gets what was staged and will never be proposed. */
+  /** Gets what was staged and will never be proposed (index 0), or was proposed and overwritten. */
   onGivenUp: (proposal: Proposal) => void = () => {};
   private readonly core: RaftCore;
   private readonly batch = new BatchWriter();
@@ -48,6 +50,7 @@ export class Proposals {
   /** Not applied yet, in order of index: [head, length). */
   private waiting: Proposal[] = [];
   private head = 0;
+  private waitingBytes = 0;
 
   constructor(core: RaftCore) {
     this.core = core;
@@ -60,6 +63,11 @@ export class Proposals {
 
   get isEmpty(): boolean {
     return this.head === this.waiting.length && this.batch.count === 0;
+  }
+
+  /** What is staged, or proposed and not applied. */
+  get unappliedBytes(): number {
+    return this.batch.length + this.waitingBytes;
   }
 
   /** Whether another write may be staged: the core takes what is staged whole, unless there is too much already. */
@@ -124,9 +132,24 @@ export class Proposals {
     open.index = index;
     open.term = this.core.state.term;
     open.atMs = performance.now();
+    open.bytes = bytes.length;
+    this.waitingBytes += bytes.length;
     this.waiting.push(open);
     this.open = emptyProposal();
     batch.clear();
+  }
+
+  /** This node leads again, in `term` from the entry `from` on: what it proposed before in that place may live on elsewhere, or not. */
+  giveUpOverwritten(from: LogIndex, term: Term): void {
+    const { waiting, head } = this;
+    const kept = waiting.slice(head).filter((proposal) => proposal.index < from || proposal.term === term);
+    const lost = waiting.slice(head).filter((proposal) => !kept.includes(proposal));
+    this.waiting = kept;
+    this.head = 0;
+    for (const proposal of lost) {
+      this.waitingBytes -= proposal.bytes;
+      this.onGivenUp(proposal);
+    }
   }
 
   /** The proposal that has this index, if it is the next one; it is taken out. */
@@ -146,6 +169,7 @@ export class Proposals {
   }
 
   private drop(): void {
+    this.waitingBytes -= this.waiting[this.head].bytes;
     this.head++;
     if (this.head < 256 && this.head < this.waiting.length) return;
     this.waiting = this.waiting.slice(this.head);
@@ -154,7 +178,7 @@ export class Proposals {
 }
 
 function emptyProposal(): Proposal {
-  return { index: 0, term: 0, atMs: 0, evictedBytes: 0, targets: [], seqs: [], protocols: [] };
+  return { index: 0, term: 0, atMs: 0, bytes: 0, evictedBytes: 0, targets: [], seqs: [], protocols: [] };
 }
 
 /** A request of these words. */

@@ -56,6 +56,8 @@ export interface ReplicaHooks {
   onSnapshotWanted(replica: ReplicaId, atLeast: LogIndex): void;
   /** The snapshot that was stepped in is to replace the state; `installed` when it has. */
   onInstall(meta: SnapshotMeta): void;
+  /** This node has no memory for what an entry asks for. */
+  onFull(index: LogIndex): void;
   /** Entries of so many bytes go into the log. */
   onEntries(bytes: number): void;
   /** When the next key expires, ms since 1970. */
@@ -108,7 +110,8 @@ export class Replica implements Replication {
     this.state = state;
     this.hooks = hooks;
     this.proposals = new Proposals(this.core);
-    this.proposals.onGivenUp = (proposal) => this.fail(proposal, NOT_APPLIED_TEXT);
+    this.proposals.onGivenUp = (proposal) =>
+      this.fail(proposal, proposal.index === 0 ? NOT_APPLIED_TEXT : UNKNOWN_TEXT);
     this.reads = new Reads(this.core);
     this.applier = new Applier(dispatcher, state, {
       entryAt: (index) => this.core.entryAt(index),
@@ -117,6 +120,7 @@ export class Replica implements Replication {
       settled: (proposal, index, ours) => this.onSettled(proposal, index, ours),
       abandoned: (proposal, command) => this.fail(proposal, UNKNOWN_TEXT, command),
       more: () => setImmediate(() => this.drive()),
+      full: (index) => hooks.onFull(index),
     });
     this.applier.serve(this.proposals);
     this.applier.restart(restored.snapshot.index, 0);
@@ -307,7 +311,10 @@ export class Replica implements Replication {
   private noticeLeader(): void {
     const { leader, term, role } = this.core.state;
     if (leader === this.leader && term === this.term) return;
-    if (role === LEADER) this.elections++;
+    if (role === LEADER) {
+      this.elections++;
+      this.proposals.giveUpOverwritten(this.core.state.electionIndex, term);
+    }
     this.leader = leader;
     this.term = term;
     this.front.endPlanning();
@@ -418,6 +425,14 @@ export class Replica implements Replication {
 
   private nextMs(): number {
     return Math.max(Date.now(), this.applier.nowMs);
+  }
+
+  /** Hands leadership to another voter; false where that cannot be. */
+  transferTo(replica: ReplicaId): boolean {
+    this.proposals.seal(true);
+    const isPossible = this.core.transferTo(replica);
+    this.drive();
+    return isPossible;
   }
 
   /** Makes these the members; why not, or ''. */

@@ -15,7 +15,8 @@ async function connect(node: ClusterNode): Promise<RawClient> {
 }
 
 beforeAll(async () => {
-  cluster = await LocalCluster.start();
+  // On a busy machine a leader may be late: here nobody is to take its place.
+  cluster = await LocalCluster.start({ flags: ['--election-timeout', '5000'] });
   await cluster.waitForAll();
   leader = await cluster.waitForLeader();
   followers = cluster.others(leader);
