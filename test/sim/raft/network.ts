@@ -34,7 +34,7 @@ export class Network {
   send(from: number, to: number, deliver: () => void, lost: () => void = () => {}): void {
     const { chance: c, profile: p, tally } = this;
     const link = `${from}>${to}`;
-    if (this.isCalm) {
+    if (this.isCalm && !this.cut.has(link)) {
       this.events.after(this.ordered(link, p.delayMs / 2), deliver);
       return;
     }

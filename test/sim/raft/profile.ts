@@ -44,6 +44,7 @@ export interface Profile {
   readonly partitionEveryMs: number;
   readonly usurpEveryMs: number;
   readonly restartVotersEveryMs: number;
+  readonly loopEveryMs: number;
   readonly cutForMs: number;
   readonly crashEveryMs: number;
   readonly crashAllEveryMs: number;
@@ -98,6 +99,7 @@ export function drawProfile(c: Chance): Profile {
     partitionEveryMs: every(65, 1.5, 8),
     usurpEveryMs: every(45, 0.5, 5),
     restartVotersEveryMs: every(hasLease ? 50 : 15, 2, 8),
+    loopEveryMs: every(25, 3, 15),
     cutForMs: electionMs * c.pick([0.5, 1.5, 3, 5]),
     crashEveryMs: every(65, 1, 10),
     crashAllEveryMs: every(15, 5, 25),

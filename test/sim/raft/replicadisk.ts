@@ -114,6 +114,8 @@ export class ReplicaDisk {
   private loadNewest(): SnapshotContent | undefined {
     const { disk } = this;
     disk.makeDirectory(SNAPSHOT_DIRECTORY);
+    // The process may have died between a snapshot's renaming and its sync: what is relied on from here on has to stay.
+    disk.syncDirectory(SNAPSHOT_DIRECTORY);
     this.newest = undefined;
     let content: SnapshotContent | undefined;
     for (const name of disk.list(SNAPSHOT_DIRECTORY).reverse()) {

@@ -9,6 +9,7 @@ export const HAPPENINGS = [
   'links cut one way',
   'partitions',
   'leaders usurped',
+  'restart loops',
   'voters restarted around a leader',
   // Nodes.
   'crashes',

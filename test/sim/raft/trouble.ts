@@ -33,6 +33,7 @@ export class Trouble {
     this.every(p.partitionEveryMs, () => this.partition());
     this.every(p.usurpEveryMs, () => this.usurp());
     this.every(p.restartVotersEveryMs, () => this.restartVoters());
+    this.every(p.loopEveryMs, () => this.loop());
     this.every(p.crashEveryMs, () => this.crash());
     this.every(p.crashAllEveryMs, () => this.crashAll());
     this.every(p.freezeEveryMs, () => this.freeze());
@@ -153,6 +154,26 @@ export class Trouble {
       }
       this.healLater();
     });
+  }
+
+  /** One that starts again and again, sooner than an election takes, and asks for reads in each of its short lives. */
+  private loop(): void {
+    const { chance, tally, events } = this.world;
+    const replica = this.someone();
+    if (replica.isGone) return;
+    tally.add('restart loops');
+    let atMs = 0;
+    for (let lives = 2 + chance.below(6); lives > 0; lives--) {
+      atMs += chance.wait(this.electionMs / 3);
+      events.after(atMs, () => {
+        replica.crash('nothing', 'again');
+        events.after(1, () => replica.start());
+        for (let reads = chance.below(6); reads > 0; reads--) {
+          const ask = () => replica.readLinearizable(['GET', 'b'], () => {});
+          events.after(chance.wait(this.electionMs / 4), () => replica.input(ask));
+        }
+      });
+    }
   }
 
   private healLater(): void {

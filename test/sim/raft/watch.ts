@@ -14,6 +14,7 @@ import {
 } from '../../../engine/raft/entry.ts';
 import {
   APPEND_REPLY,
+  HEARTBEAT,
   HEARTBEAT_REPLY,
   type Message,
   PREVOTE_REPLY,
@@ -55,6 +56,8 @@ export class Watch {
   private highestTerm: Term = 0;
   /** "candidate:term" -> who would vote for it. */
   private readonly leave = new Map<string, Set<ReplicaId>>();
+  /** "replica:term" -> the newest round of heartbeats that it has heard of. */
+  private readonly heard = new Map<string, number>();
   private readonly told = new Set<string>();
   /** What an entry was when it was first written, and what came before it. */
   private readonly entries = new Map<number, string>();
@@ -95,6 +98,10 @@ export class Watch {
   }
 
   onReceive(m: Message): void {
+    if (m.type === HEARTBEAT) {
+      const key = `${m.to}:${m.term}`;
+      if (m.round > (this.heard.get(key) ?? 0)) this.heard.set(key, m.round);
+    }
     if (m.type === TIMEOUT_NOW) this.told.add(`${m.to}:${m.term + 1}`);
     if (m.type !== PREVOTE_REPLY || m.reject) return;
     const key = `${m.to}:${m.term}`;
@@ -220,6 +227,19 @@ export class Watch {
       this.broken('C', `n${r.id} applies entry ${appliedIndex}, and knows only ${state.commit} to be committed`);
     if (appliedIndex < seen.applied) this.broken('M', `the applied index of n${r.id} goes back to ${appliedIndex}`);
     seen.applied = appliedIndex;
+    if (state.role === LEADER && state.term === this.highestTerm) this.checkBeliefs(r);
+  }
+
+  /** What the newest leader believes of the others is so: nobody can have made them cut their logs since. */
+  private checkBeliefs(r: SimReplica): void {
+    const { id: self, term, log, peers } = r.core.state;
+    for (const { id, match, ackedRound } of peers.list) {
+      const has = match <= log.baseIndex || this.replicas.get(id)?.storage.durable.has(match, log.termAt(match));
+      if (!has) this.broken('C', `n${self} counts on n${id} to have entry ${match} of term ${log.termAt(match)}`);
+      if (id !== self && ackedRound > (this.heard.get(`${id}:${term}`) ?? 0)) {
+        this.broken('R', `n${self} takes round ${ackedRound} for answered by n${id}, who has not heard of it`);
+      }
+    }
   }
 
   // ---------------------------------------------------------------- state machines

@@ -140,6 +140,7 @@ export class World {
     this.await(limitMs, () => (this.clients.every((client) => client.isDone) ? '' : 'clients get no answers'));
     this.await(limitMs, () => this.whatIsUnsettled());
     this.staySteady(STEADY_ELECTIONS * electionMs);
+    this.await(limitMs, () => this.whatIsUnsettled());
     this.countRemoved();
     this.compareAll();
     judgeHistory(this.history);
@@ -234,11 +235,18 @@ export class World {
     }
   }
 
-  /** In calm, whoever leads goes on, removed replicas and the like or not. */
+  /** In calm, whoever leads goes on, whatever removed replicas do, and one that hears nobody and may be heard. */
   private staySteady(ms: number): void {
     const leader = this.newestLeader!;
-    const { term } = leader.core.state;
+    const { term, config } = leader.core.state;
+    const alive = config.voters.filter((id) => this.replicas.get(id)?.isGone === false);
+    if ((alive.length - 1) * 2 > config.voters.length) {
+      const deaf = this.chance.pick(alive.filter((id) => id !== leader.id));
+      this.say(() => `n${deaf} hears nobody`);
+      for (const id of this.replicas.keys()) this.network.cutOneWay(id, deaf);
+    }
     this.pass(ms);
+    this.network.heal();
     if (!leader.isUp || !leader.core.isLeader || leader.core.state.term !== term) {
       throw new Broken('A', `n${leader.id} led in term ${term}, and in calm somebody took its place`);
     }
