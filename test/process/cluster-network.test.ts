@@ -24,8 +24,8 @@ async function holds(
 
 describe('a cluster under load', () => {
   it('through proxies that swallow, hold, flip and repeat', async () => {
-    const { isolateLeader, deafLeader, muteLeader, partPair, lateAnswers, flipBits, replay } = PROXY_FAULTS;
-    await holds(3, 'proxies', DISK, { isolateLeader, deafLeader, lateAnswers, muteLeader, partPair, flipBits, replay });
+    const { deafLeader, muteLeader, pauseParted, partPair, lateAnswers, flipBits, replay } = PROXY_FAULTS;
+    await holds(3, 'proxies', DISK, { deafLeader, lateAnswers, pauseParted, muteLeader, partPair, flipBits, replay });
   }, 240_000);
 
   it.skipIf(!available)(

@@ -11,8 +11,12 @@ const SILENCE_MS = 2000;
 export class NodeCaller {
   private readonly nodes: readonly ClusterNode[];
   private readonly consistency: Consistency | undefined;
+  /** Connections that it has had. */
+  connections = 0;
   private turn: number;
   private connection: Connection | undefined = undefined;
+  private connecting: Promise<Connection> | undefined = undefined;
+  private isClosed = false;
 
   constructor(nodes: readonly ClusterNode[], turn = 0, consistency?: Consistency) {
     this.nodes = nodes;
@@ -25,18 +29,28 @@ export class NodeCaller {
   };
 
   close(): void {
+    this.isClosed = true;
     this.connection?.close();
   }
 
   private async connected(): Promise<Connection> {
     if (this.connection?.isOpen) return this.connection;
+    this.connecting ??= this.connect().finally(() => {
+      this.connecting = undefined;
+    });
+    return this.connecting;
+  }
+
+  private async connect(): Promise<Connection> {
     try {
       this.connection = await this.nodes[this.turn++ % this.nodes.length].connect(this.consistency, SILENCE_MS);
-      return this.connection;
     } catch {
       // Nothing was sent.
       throw new ReplyError('CLUSTERDOWN the node is not there');
     }
+    this.connections++;
+    if (this.isClosed) this.connection.close();
+    return this.connection;
   }
 }
 

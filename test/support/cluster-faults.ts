@@ -197,6 +197,19 @@ async function killParted(cluster: LocalCluster, random: Random): Promise<Depose
   return at;
 }
 
+/** The leader is paused and cut off, so that it wakes up to its clients and nobody tells it that another one leads. */
+async function pauseParted(cluster: LocalCluster, random: Random): Promise<Deposed> {
+  const leader = await leaderOf(cluster);
+  const at = performance.now();
+  leader.pause();
+  for (const other of cluster.others(leader)) cluster.part(leader, other);
+  await lasting(random);
+  leader.resume();
+  await sleep(500);
+  cluster.heal();
+  return at;
+}
+
 /** What a cluster without proxies or namespaces can meet. */
 export const PROCESS_FAULTS = { killLeader, killFollower, pauseLeader, pauseFollower, transfer };
 /** Beside these, with logs on disk. */
@@ -214,6 +227,7 @@ export const PROXY_FAULTS = {
   flipBits,
   replay,
   killParted,
+  pauseParted,
 };
 /** With namespaces. */
-export const NAMESPACE_FAULTS = { isolateLeader, deafLeader, muteLeader, partPair, killParted };
+export const NAMESPACE_FAULTS = { isolateLeader, deafLeader, muteLeader, partPair, killParted, pauseParted };

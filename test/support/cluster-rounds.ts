@@ -56,8 +56,13 @@ export async function clusterRounds(options: RoundsOptions): Promise<RoundsDone>
     for (const node of cluster.nodes) nodeCallers.push(new NodeCaller([node]));
     for (let i = 0; i < 2; i++) nodeCallers.push(new NodeCaller(cluster.nodes, i));
     const callers = [clerkCaller(clerk()), clerkCaller(clerk()), ...nodeCallers.map(({ call }) => call)];
-    const load = new HistoryLoad(history, { seed, callers });
-    sessions.start([clerk('session'), clerk('session')]);
+    const readers = cluster.nodes.map((node) => new NodeCaller([node]));
+    nodeCallers.push(...readers);
+    const load = new HistoryLoad(history, { seed, callers, readers: readers.map(({ call }) => call) });
+    // A Clerk keeps the promise over all its connections; a stock client has it of each of them, from followers as well.
+    const pinned = cluster.nodes.map((node) => new NodeCaller([node], 0, 'session'));
+    nodeCallers.push(...pinned);
+    sessions.start([{ call: clerkCaller(clerk('session')), connections: 1 }, ...pinned]);
     for (const [name, fault] of faults) {
       await sleep(QUIET_MS + random.below(QUIET_MS));
       const deposedAtMs = await fault(cluster, random);

@@ -6,6 +6,7 @@
  * An operation that certainly was not done is left out; one that was sent and not answered stays, without a return. Reads without
  * an answer tell nothing and are left out, too.
  */
+import type { Random } from '../../engine/random.ts';
 import { ConnectionLost } from '../../net/client/connection.ts';
 import { ClerkError, ReplyError } from '../../net/client/errors.ts';
 import type { Reply } from '../../net/client/reply.ts';
@@ -110,9 +111,19 @@ export interface LoadOptions {
   readonly seed: number;
   /** One for each client; asked for again when a call was not answered. */
   readonly callers: readonly Caller[];
-  /** Between two commands of a client, up to twice as long. */
-  readonly pauseMs?: number;
+  /**
+   * For clients that only read, whether the answers before have come or not: a node that has been away finds reads that were
+   * asked for when others had gone on.
+   */
+  readonly readers?: readonly Caller[];
 }
+
+/** Between two commands of a client, up to twice as long; between two reads of a reader. */
+const PAUSE_MS = 2;
+const READER_MS = 20;
+/** Reads of one reader that wait for their answers. */
+const MOST_PENDING = 150;
+const KINDS = ['register', 'counter', 'text'];
 
 /** Clients at work until `stop`. */
 export class HistoryLoad {
@@ -121,9 +132,12 @@ export class HistoryLoad {
   private isStopping = false;
   private started = 0;
 
-  constructor(history: History, { seed, callers, pauseMs = 2 }: LoadOptions) {
+  constructor(history: History, { seed, callers, readers = [] }: LoadOptions) {
     this.history = history;
-    this.done = Promise.all(callers.map((caller, i) => this.client(caller, seed + i * 7919, pauseMs)));
+    this.done = Promise.all([
+      ...callers.map((caller, i) => this.client(caller, seeded(seed + i * 7919))),
+      ...readers.map((caller, i) => this.reader(caller, seeded(seed - i * 7919))),
+    ]);
   }
 
   /** Resolves when every client has its last answer, or knows that none comes. */
@@ -132,19 +146,38 @@ export class HistoryLoad {
     await this.done;
   }
 
-  private async client(caller: Caller, seed: number, pauseMs: number): Promise<void> {
-    const random = seeded(seed);
+  private async client(caller: Caller, random: Random): Promise<void> {
     const client = this.history.newClient();
     for (let n = 0; !this.isStopping; n++) {
-      const generation = Math.floor(this.started++ / GENERATION_OPS);
-      const kind = random.below(3);
-      const key = `${['register', 'counter', 'text'][kind]}:${generation}:${random.below(KEYS)}`;
+      this.started++;
+      const kind = random.below(KINDS.length);
+      const key = this.key(kind, random);
       const value = `${client}.${n}`;
       // As many reads as writes; values are told apart.
-      const command = random.below(2) === 0 ? ['GET'] : [['SET', value], ['INCR'], ['APPEND', `${value};`]][kind];
-      if (kind === 0 && random.below(20) === 0) await this.history.record(client, caller, key, ['DEL']);
-      else await this.history.record(client, caller, key, command);
-      await new Promise((resolve) => setTimeout(resolve, random.below(pauseMs * 2 + 1)));
+      let command = ['GET'];
+      if (random.below(2) === 0) command = [['SET', value], ['INCR'], ['APPEND', `${value};`]][kind];
+      if (kind === 0 && random.below(20) === 0) command = ['DEL'];
+      await this.history.record(client, caller, key, command);
+      await new Promise((resolve) => setTimeout(resolve, random.below(PAUSE_MS * 2 + 1)));
     }
+  }
+
+  private async reader(caller: Caller, random: Random): Promise<void> {
+    const client = this.history.newClient();
+    const pending = new Set<Promise<unknown>>();
+    while (!this.isStopping) {
+      if (pending.size < MOST_PENDING) {
+        const key = this.key(random.below(KINDS.length), random);
+        const read = this.history.record(client, caller, key, ['GET']).finally(() => pending.delete(read));
+        pending.add(read);
+      }
+      await new Promise((resolve) => setTimeout(resolve, READER_MS));
+    }
+    await Promise.all(pending);
+  }
+
+  /** One of those that are in use now. */
+  private key(kind: number, random: Random): string {
+    return `${KINDS[kind]}:${Math.floor(this.started / GENERATION_OPS)}:${random.below(KEYS)}`;
   }
 }
