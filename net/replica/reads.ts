@@ -3,7 +3,8 @@
  * to the leader (ReadIndex), and go on when this node has applied the index it is answered with. Main thread.
  *
  * A permit covers the bytes that a session had received when the question was asked: what arrives later may have been sent
- * after a write that the answer does not know of. So a permit is a position in the session's input.
+ * after a write that the answer does not know of. So a permit is a position in the session's input. What the session itself has
+ * written in between it sees all the same, by its fence.
  *
  * ```
  * level          a read is served from state that
@@ -66,12 +67,13 @@ export class Reads {
   /** Whether the request that `session` runs now may read; if not, the session is to stall and is resumed when it may. */
   permits(session: Session, level: number, maxAgeMs: number): boolean {
     if (level === STALE) return true;
-    if (level === SESSION) {
+    const isPermitted = session.requestEnd <= session.permitted;
+    if (level === SESSION || isPermitted) {
+      // Behind the writes of its own that were answered since, on a follower before they are applied here.
       if (session.fence <= this.applied) return true;
       this.waiting.set(session, session.fence);
       return false;
     }
-    if (session.requestEnd <= session.permitted) return true;
     if (level === BOUNDED && session.fence <= this.applied && performance.now() - this.freshMs <= maxAgeMs) return true;
     this.asking.add(session);
     return false;
