@@ -15,11 +15,14 @@ const LOOK_MS = 100;
 /** A learner that lacks no more entries than this is made a voter. */
 const CLOSE_ENTRIES = 64;
 
+type Candidate = Pick<Join, 'nodeId' | 'nodeName' | 'peerAddress' | 'clientAddress'>;
+
 export class Membership {
   private readonly replica: Replica;
   private readonly state: GroupState;
   private readonly log: Logger;
   private readonly timer: NodeJS.Timeout;
+  private isAdding = false;
 
   constructor(replica: Replica, state: GroupState, log: Logger) {
     this.replica = replica;
@@ -36,7 +39,18 @@ export class Membership {
    * Makes the node a learner, under an id that was never used. Asked again by the same node it gives the same id, until that takes part.
    * A node that an operator has added before it was there ('' for its id) is the one that joins under its name.
    */
-  async add(request: Pick<Join, 'nodeId' | 'nodeName' | 'peerAddress' | 'clientAddress'>): Promise<ReplicaId> {
+  async add(request: Candidate): Promise<ReplicaId> {
+    // Two that are added at the same time would get the same id.
+    if (this.isAdding) fail('another node is being added');
+    this.isAdding = true;
+    try {
+      return await this.addOne(request);
+    } finally {
+      this.isAdding = false;
+    }
+  }
+
+  private async addOne(request: Candidate): Promise<ReplicaId> {
     const { core } = this.replica.isLeader ? this.replica : fail('this node does not lead');
     const { config } = core.state;
     const peer = parseAddress(request.peerAddress);
@@ -62,8 +76,10 @@ export class Membership {
     if (waiting !== undefined) return id;
     const isFormer = (learner: ReplicaId): boolean =>
       request.nodeId !== '' && this.state.roster.get(learner)?.nodeId === request.nodeId;
-    const learners = config.learners.filter((learner) => !isFormer(learner));
-    const refusal = this.replica.changeMembers(config.voters, [...learners, id]);
+    // As it is now: it may have changed while the entry was under way.
+    const { voters, learners: others } = core.state.config;
+    const learners = others.filter((learner) => !isFormer(learner));
+    const refusal = this.replica.changeMembers(voters, [...learners, id]);
     if (refusal !== '') fail(refusal);
     this.log.write('notice', `${member.name} joins as learner ${id}`);
     return id;

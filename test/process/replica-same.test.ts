@@ -2,8 +2,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
 import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
+import type { Arg } from '../support/engine.ts';
 import { anyCommand } from '../support/gen/any.ts';
-import { type Arg, RawClient } from '../support/redis.ts';
+import { RawClient } from '../support/redis.ts';
 
 const LOAD_MS = Number(process.env.MILLRACE_LOAD_MS ?? 2000);
 
