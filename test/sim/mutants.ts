@@ -3,14 +3,14 @@
  *
  * ```
  * npm run sim:mutants                    all of them; writes the table to test/sim/MUTANTS.md
- * npm run sim:mutants -- NAME ...        these, and writes nothing
+ * npm run sim:mutants -- NAME ...        these; the other rows of the table stay
  *   --limit N                            seeds after which a bug counts as missed, 4000 unless told
  * ```
  *
  * The exit code is 1 when one was missed.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,7 @@ import { type Change, MUTANTS, type Mutant } from './raft/mutants.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const TABLE = join(import.meta.dirname, 'MUTANTS.md');
+const SHOWN_CHARACTERS = 110;
 /** All that the simulator imports. */
 const COPIED = ['engine', 'test/sim', 'test/support', 'package.json'];
 
@@ -36,29 +37,29 @@ const { values, positionals } = parseArgs({
 
 const chosen = positionals.length === 0 ? MUTANTS : MUTANTS.filter(({ name }) => positionals.includes(name));
 const copy = mkdtempSync(join(tmpdir(), 'millrace-mutants-'));
-const rows: string[] = [];
-const tries: number[] = [];
-let missed = 0;
+const rows = readTable();
 try {
   for (const path of COPIED) cpSync(join(ROOT, path), join(copy, path), { recursive: true });
   for (const mutant of chosen) {
     const found = hunt(mutant);
-    if (found === undefined) missed++;
-    else tries.push(found.tried);
-    const by = found === undefined ? '**missed**' : `${found.invariant} | ${found.tried} | ${found.seconds.toFixed(1)}`;
-    console.log(
-      `${mutant.name.padEnd(32)} ${by}${found === undefined ? '' : ` | ${found.text.split('\n')[0].slice(0, 110)}`}`,
-    );
-    rows.push(`| ${mutant.name} | ${mutant.what} | ${found === undefined ? 'missed | | ' : by} |`);
+    const { name } = mutant;
+    if (found === undefined) {
+      rows.set(name, 'missed | | ');
+      console.log(`${name.padEnd(32)} missed`);
+      continue;
+    }
+    const { invariant, tried, seconds, text } = found;
+    rows.set(name, `${invariant} | ${tried} | ${seconds.toFixed(1)}`);
+    const start = text.split('\n')[0].slice(0, SHOWN_CHARACTERS);
+    console.log(`${name.padEnd(32)} ${String(tried).padStart(5)} seeds ${seconds.toFixed(1).padStart(6)} s  ${start}`);
   }
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }
-tries.sort((a, b) => a - b);
-const summary = `${chosen.length - missed} of ${chosen.length} caught; seeds needed: median ${tries[tries.length >> 1]}, most ${tries[tries.length - 1]}`;
+const summary = summarize();
 console.log(summary);
-if (positionals.length === 0) writeTable();
-process.exitCode = missed > 0 ? 1 : 0;
+writeTable();
+process.exitCode = chosen.some(({ name }) => rows.get(name)!.startsWith('missed')) ? 1 : 0;
 
 /** Runs seeds from 1 on until one fails. */
 function hunt({ name, changes }: Mutant): Catch | undefined {
@@ -84,7 +85,26 @@ function apply(name: string, { file, find, put }: Change, before: Map<string, st
   writeFileSync(path, text.slice(0, at) + put + text.slice(at + find.length));
 }
 
+/** What is recorded: by name, the last three columns. */
+function readTable(): Map<string, string> {
+  const recorded = new Map<string, string>();
+  if (!existsSync(TABLE)) return recorded;
+  for (const line of readFileSync(TABLE, 'utf8').split('\n')) {
+    const columns = line.split(' | ');
+    if (columns.length >= 5) recorded.set(columns[0].slice(2), columns.slice(2).join(' | ').replace(/ \|$/, ''));
+  }
+  return recorded;
+}
+
+function summarize(): string {
+  const results = MUTANTS.map(({ name }) => rows.get(name)).filter((row) => row !== undefined);
+  const tries = results.filter((row) => !row.startsWith('missed')).map((row) => Number(row.split(' | ')[1]));
+  tries.sort((a, b) => a - b);
+  return `${tries.length} of ${results.length} caught; seeds needed: median ${tries[tries.length >> 1]}, most ${tries[tries.length - 1]}`;
+}
+
 function writeTable(): void {
+  const recorded = MUTANTS.filter(({ name }) => rows.has(name));
   const text = [
     '# Known bugs, and how soon the simulator finds them',
     '',
@@ -93,7 +113,7 @@ function writeTable(): void {
     '',
     '| bug | what is wrong | caught by | seeds | seconds |',
     '| --- | --- | --- | ---: | ---: |',
-    ...rows,
+    ...recorded.map(({ name, what }) => `| ${name} | ${what} | ${rows.get(name)} |`),
     '',
   ];
   writeFileSync(TABLE, text.join('\n'));

@@ -20,6 +20,12 @@ export interface Mutant {
 const change = (file: string, find: string, put: string): Change => ({ file, find, put });
 const raft = (file: string, find: string, put: string): Change => change(`engine/raft/${file}.ts`, find, put);
 
+/**
+ * Not wrong: a simpler leader. This one finds the last entry that two logs share at once, and so never sends a follower less than what
+ * replaces its other entries; followers that would take that badly need a leader that does.
+ */
+const BACKS_OFF_TO_MATCH = raft('leader', 'Math.min(m.index, r.log.lastWithin(m.hint, m.logTerm) + 1)', 'p.match + 1');
+
 export const MUTANTS: readonly Mutant[] = [
   // ---------------------------------------------------------------- what is durable
   {
@@ -231,12 +237,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'acknowledges-too-much',
     what: 'a follower acknowledges its whole log, not what the APPEND proves',
-    changes: [raft('follower', 'acknowledge(r, m.from, last);', 'acknowledge(r, m.from, r.log.lastIndex);')],
+    changes: [
+      BACKS_OFF_TO_MATCH,
+      raft('follower', 'acknowledge(r, m.from, last);', 'acknowledge(r, m.from, r.log.lastIndex);'),
+    ],
   },
   {
     name: 'commit-beyond-append',
     what: 'a follower commits as far as its leader, past what the APPEND proves',
     changes: [
+      BACKS_OFF_TO_MATCH,
       raft('follower', 'r.commitTo(Math.min(m.commit, last));', 'r.commitTo(Math.min(m.commit, r.log.lastIndex));'),
     ],
   },

@@ -76,7 +76,7 @@ export function drawProfile(c: Chance): Profile {
     c.percent(percent) ? electionMs * from * (to / from) ** c.between(0, 1) : Number.POSITIVE_INFINITY;
   return {
     troubleMs: electionMs * c.between(25, 60),
-    voters: c.pick([3, 3, 3, 3, 5, 5, 4, 2]),
+    voters: c.pick([3, 3, 3, 3, 5, 5, 5, 4, 2]),
     clients: 2 + c.below(4),
     thinkMs: c.pick([5, 15, 40]),
     clientTimeoutMs: c.pick([80, 200, 500]),

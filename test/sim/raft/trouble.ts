@@ -4,6 +4,7 @@
  * more often than others: most of what can go wrong begins with them.
  */
 import type { Configuration } from '../../../engine/raft/config.ts';
+import type { ReplicaId } from '../../../engine/raft/entry.ts';
 import { Message, TIMEOUT_NOW } from '../../../engine/raft/message.ts';
 import type { Loss } from '../simdisk.ts';
 import { TICK_MS } from './profile.ts';
@@ -18,6 +19,8 @@ const DISK_STEPS = 30;
 
 export class Trouble {
   private readonly world: World;
+  /** The leader that was usurped last. */
+  private usurped: ReplicaId = 0;
 
   constructor(world: World) {
     this.world = world;
@@ -114,7 +117,10 @@ export class Trouble {
     const others = present.filter((replica) => replica.isUp && replica !== leader);
     if (others.length === 0) return;
     tally.add('leaders usurped');
-    const heir = chance.pick(others);
+    // Who led before has the most to confuse with now.
+    const former = others.find((replica) => replica.id === this.usurped);
+    const heir = former !== undefined && chance.percent(50) ? former : chance.pick(others);
+    this.usurped = leader.id;
     const friends = others.filter((replica) => replica !== heir && chance.percent(30));
     leader.input(() => {
       if (!leader.core.isLeader) return;

@@ -235,15 +235,15 @@ export class World {
     }
   }
 
-  /** In calm, whoever leads goes on, whatever removed replicas do, and one that hears nobody and may be heard. */
+  /** In calm, whoever leads goes on, whatever removed replicas do, and one that hears everybody but the leader. */
   private staySteady(ms: number): void {
     const leader = this.newestLeader!;
     const { term, config } = leader.core.state;
     const alive = config.voters.filter((id) => this.replicas.get(id)?.isGone === false);
     if ((alive.length - 1) * 2 > config.voters.length) {
       const deaf = this.chance.pick(alive.filter((id) => id !== leader.id));
-      this.say(() => `n${deaf} hears nobody`);
-      for (const id of this.replicas.keys()) this.network.cutOneWay(id, deaf);
+      this.say(() => `n${deaf} does not hear n${leader.id}`);
+      this.network.cutOneWay(leader.id, deaf);
     }
     this.pass(ms);
     this.network.heal();
