@@ -190,7 +190,7 @@ export class BatchReader {
       this.at += length;
     }
     call.db = this.db;
-    call.setClock(this.timeMs);
+    if (call.nowMs !== this.timeMs) call.setClock(this.timeMs);
     return true;
   }
 
