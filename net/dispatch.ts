@@ -152,6 +152,8 @@ export class Dispatcher implements Executor {
   replication: Replication | undefined = undefined;
   /** The state is being replaced, and nobody else may come near it. */
   private isReplacing = false;
+  /** Whether a session's requests are run: `call` is theirs. The end of the turn follows. */
+  isInBatch = false;
   /** Set by `defer` while the command runs. */
   private isDeferred = false;
 
@@ -196,6 +198,7 @@ export class Dispatcher implements Executor {
   }
 
   beginBatch(): void {
+    this.isInBatch = true;
     this.stats.beginBatch(performance.now());
   }
 
@@ -582,6 +585,7 @@ export class Dispatcher implements Executor {
   }
 
   endBatch(): void {
+    this.isInBatch = false;
     this.stats.endBatch();
   }
 

@@ -8,8 +8,8 @@
  * opener    the first again, with its proof; from here on, messages
  * ```
  *
- * With an empty secret no proof is asked for: whoever reaches the port of peers is believed what it says of itself. A side with a
- * secret and one without do not come together, since that without cannot prove what the other asks for.
+ * With an empty secret anybody can make the proof, so whoever reaches the port of peers is believed what it says of itself; it still
+ * tells this connection's bytes from those of an earlier one that somebody plays again, since the nonces are in it.
  *
  * An opener without replicas is a node that wants to join. It has to prove the secret as any other, but need not know the cluster.
  */
@@ -88,8 +88,8 @@ export class Handshaker {
   }
 
   private checkProof(proof: Uint8Array, role: Role, opener: Handshake, acceptor: Handshake): void {
-    if (this.secret !== '' && !isProof(proof, this.secret, role, opener, acceptor))
-      throw stranger('another peer-secret');
+    // Without a secret it proves that these are no bytes of an earlier connection, all the same.
+    if (!isProof(proof, this.secret, role, opener, acceptor)) throw stranger('another peer-secret');
   }
 }
 

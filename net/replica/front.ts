@@ -249,6 +249,14 @@ export class ReplicaFront implements Front {
     else session.resume();
   }
 
+  /** The attempt came to nothing, as did its leader: there may be another. */
+  repeat(attempt: Attempt): void {
+    const { session } = attempt;
+    if (this.attempts.get(session) !== attempt) return;
+    this.attempts.delete(session);
+    session.resume();
+  }
+
   // ---------------------------------------------------------------- forwarded writes
 
   /** A peer's clients want these done. */
@@ -367,6 +375,8 @@ export class ReplicaFront implements Front {
   }
 }
 
+const NOT_APPLIED = Buffer.from(errorBytes(NOT_APPLIED_TEXT));
+
 /** A blocking command of a session of this node on its way. */
 export class Attempt implements ReplyTarget {
   readonly session: Session;
@@ -390,7 +400,9 @@ export class Attempt implements ReplyTarget {
 
   deliver(_seq: number, from: Uint8Array, start: number, length: number): void {
     this.reply = from.slice(start, start + length);
-    this.session.resume();
+    // Where nothing was done its client waits on.
+    if (NOT_APPLIED.equals(this.reply)) this.front.repeat(this);
+    else this.session.resume();
   }
 }
 

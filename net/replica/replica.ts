@@ -256,7 +256,8 @@ export class Replica implements Replication {
 
   /** Does what the core wants done, until it wants nothing. */
   drive(): void {
-    if (this.isClosed) return;
+    // Within a client's command the call is that command's; the end of the turn comes back here.
+    if (this.isClosed || this.dispatcher.isInBatch) return;
     if (this.driving) {
       this.again = true;
       return;
@@ -343,6 +344,7 @@ export class Replica implements Replication {
 
   private fail(proposal: Proposal, text: string, from = 0): void {
     this.dispatcher.writes.evicted(proposal.evictedBytes);
+    this.hasAnswered = true;
     const bytes = errorBytes(text);
     for (let i = from; i < proposal.targets.length; i++) {
       proposal.targets[i]?.deliver(proposal.seqs[i], bytes, 0, bytes.length);

@@ -7,7 +7,7 @@ import { type Fault, NAMESPACE_FAULTS, PROXY_FAULTS } from '../support/cluster-f
 import { clusterRounds } from '../support/cluster-rounds.ts';
 import { available, unavailable } from '../support/netns.ts';
 
-const DISK = ['--appendonly', 'yes', '--appendfsync', 'always', '--peer-secret', 'between us'];
+const DISK = ['--appendonly', 'yes', '--appendfsync', 'always'];
 const SERVED_AGAIN_MS = 10_000;
 
 async function holds(

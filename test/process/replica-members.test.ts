@@ -152,6 +152,54 @@ describe('leadership that is handed over under load', () => {
   }, 60_000);
 });
 
+describe('clients that wait for elements', () => {
+  it('get each once while leadership goes round, and wait on when it has gone', async () => {
+    let isOver = false;
+    const pushed: string[] = [];
+    const popped: string[] = [];
+    const odd: string[] = [];
+    const producer = (async () => {
+      const client = await RawClient.connect(cluster.nodes[0].address.port);
+      for (let i = 0; !isOver; i++) {
+        const reply = await client.run('rpush', 'jobs', `job${i}`);
+        if (reply.startsWith(':')) pushed.push(`job${i}`);
+        else odd.push(reply);
+        await sleep(3);
+      }
+      client.close();
+    })();
+    const consumers = cluster.nodes.map(async (node) => {
+      const client = await RawClient.connect(node.address.port);
+      while (!isOver) {
+        const reply = await client.run('blpop', 'jobs', 1);
+        if (reply.startsWith('*2')) popped.push(reply.split('\r\n')[4]);
+        else if (!reply.startsWith('*-1')) odd.push(reply);
+      }
+      client.close();
+    });
+    const patient = await RawClient.connect(cluster.nodes[1].address.port);
+    const late = patient.run('blpop', 'late', 0);
+    for (let i = 0; i < 6; i++) {
+      const leader = await cluster.waitForLeader();
+      await ask(leader, 'raft', 'transfer', cluster.others(leader)[i % 2].name);
+      await sleep(200);
+    }
+    isOver = true;
+    await Promise.all([producer, ...consumers]);
+    const leader = await cluster.waitForLeader();
+    const left = (await ask(leader, 'lrange', 'jobs', 0, -1)).match(/job\d+/g) ?? [];
+    const unknown = odd.filter((reply) => reply.startsWith('-UNKNOWN')).length;
+    expect(odd.filter((reply) => !/^-(UNKNOWN|NOTAPPLIED)/.test(reply))).toEqual([]);
+    expect(new Set(popped).size).toBe(popped.length);
+    const seen = new Set([...popped, ...left]);
+    expect(pushed.filter((job) => !seen.has(job)).length).toBeLessThanOrEqual(unknown);
+    expect(popped.length).toBeGreaterThan(20);
+    await ask(leader, 'rpush', 'late', 'e');
+    expect(await late).toContain('$1\r\ne');
+    patient.close();
+  }, 60_000);
+});
+
 describe('a member that is removed', () => {
   it('tells its clients so, whether it followed or led', async () => {
     const leader = await cluster.waitForLeader();

@@ -16,6 +16,8 @@ export class Network {
   private lastTroubleMs = Number.POSITIVE_INFINITY;
   /** "from>to" */
   readonly cut = new Set<string>();
+  /** What waits on links that are held, by link. */
+  private readonly held = new Map<string, (() => void)[]>();
   private readonly events: Events;
   private readonly chance: Chance;
   private readonly profile: Profile;
@@ -41,6 +43,11 @@ export class Network {
     if (this.cut.has(link)) {
       tally.add('messages cut off');
       lost();
+      return;
+    }
+    const waiting = this.held.get(link);
+    if (waiting !== undefined) {
+      waiting.push(deliver);
       return;
     }
     if (c.percent(p.lossPercent)) {
@@ -110,6 +117,20 @@ export class Network {
     }
   }
 
+  /** What is sent from one to the other waits until `release`. */
+  hold(from: number, to: number): void {
+    const link = `${from}>${to}`;
+    if (!this.held.has(link)) this.held.set(link, []);
+  }
+
+  /** Everything that was held arrives, in any order. */
+  release(): void {
+    for (const [link, waiting] of this.held) {
+      for (const deliver of waiting) this.arrive(link, this.delay(), deliver);
+    }
+    this.held.clear();
+  }
+
   heal(): void {
     this.cut.clear();
   }
@@ -117,6 +138,7 @@ export class Network {
   /** From now on nothing is lost, and everything is quick; what is under way arrives within `graceMs` or never. */
   calm(graceMs: number): void {
     this.heal();
+    this.held.clear();
     this.isCalm = true;
     this.lastTroubleMs = this.events.now + graceMs;
   }

@@ -63,7 +63,7 @@ class Transfer {
       this.end(false);
       return;
     }
-    const piece = bytes.slice(at, at + PIECE_BYTES);
+    const piece = Uint8Array.from(bytes.subarray(at, at + PIECE_BYTES));
     if (!world.isCalm && world.chance.percent(DAMAGED_PERCENT)) {
       world.tally.add('snapshot pieces damaged');
       piece[world.chance.below(piece.length)] ^= 1 << world.chance.below(8);

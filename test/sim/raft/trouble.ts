@@ -36,6 +36,7 @@ export class Trouble {
     this.every(p.partitionEveryMs, () => this.partition());
     this.every(p.usurpEveryMs, () => this.usurp());
     this.every(p.restartVotersEveryMs, () => this.restartVoters());
+    this.every(p.holdEveryMs, () => this.holdLinks());
     this.every(p.loopEveryMs, () => this.loop());
     this.every(p.crashEveryMs, () => this.crash());
     this.every(p.crashAllEveryMs, () => this.crashAll());
@@ -160,6 +161,18 @@ export class Trouble {
       }
       this.healLater();
     });
+  }
+
+  /** What others answer to a leader, or what it says, comes much later: when it may be the leader of another term. */
+  private holdLinks(): void {
+    const { network, chance, tally, events, present } = this.world;
+    tally.add('links held');
+    const one = this.someone().id;
+    const toIt = chance.percent(70);
+    for (const { id } of present) {
+      if (id !== one && chance.percent(60)) toIt ? network.hold(id, one) : network.hold(one, id);
+    }
+    events.after(chance.wait(chance.pick([1, 3, 6]) * this.electionMs), () => network.release());
   }
 
   /** One that starts again and again, sooner than an election takes, and asks for reads in each of its short lives. */

@@ -29,6 +29,8 @@ const CALM_ELECTIONS = 60;
 /** For so many of them nothing may change then. */
 const STEADY_ELECTIONS = 4;
 const STEP_MS = 20;
+/** Whoever has far to catch up gets so many times that. */
+const LIMITS = 5;
 
 export class World {
   readonly seed: number;
@@ -172,12 +174,14 @@ export class World {
     while (!isOver && this.events.now <= end) this.events.step();
   }
 
-  /** Passes time until `what` says nothing any more; `limitMs` without anything that is applied anywhere is too long. */
+  /** Passes time until `what` says nothing any more; `limitMs` without anything that is applied anywhere is too long, and so are many. */
   private await(limitMs: number, what: () => string): void {
+    const end = this.events.now + limitMs * LIMITS;
     let since = this.events.now;
     let applied = 0;
     for (let left = what(); left !== ''; left = what()) {
-      if (this.events.now > since + limitMs) throw new Broken('A', `after ${Math.round(limitMs)} ms of calm ${left}`);
+      if (this.events.now > Math.min(end, since + limitMs))
+        throw new Broken('A', `after ${Math.round(limitMs)} ms of calm ${left}`);
       this.pass(STEP_MS);
       let now = 0;
       for (const replica of this.replicas.values()) if (replica.isUp) now += replica.machine.appliedIndex;
