@@ -226,7 +226,7 @@ describe('a node that wants to join', () => {
     const a = await peerNet.add(1);
     await expect(ask(a, 'other')).rejects.toThrow('another peer-secret');
     await expect(ask(a, '')).rejects.toThrow('another peer-secret');
-    expect(a.logged).toEqual([expect.stringContaining('another peer-secret')]);
+    for (const line of a.logged) expect(line).toContain('another peer-secret');
   });
 
   it('hears when nobody is there', async () => {
