@@ -123,7 +123,7 @@ export class FrameReader {
   /** Takes from the chunk until there are `wanted` bytes of the frame. Whether there are. */
   private fill(wanted: number): boolean {
     const count = Math.min(wanted - this.have, this.end - this.at);
-    if (this.whole.length < wanted) this.grow(wanted, this.have + count);
+    if (this.whole.length < this.have + count) this.grow(wanted, this.have + count);
     this.whole.set(this.chunk.subarray(this.at, this.at + count), this.have);
     this.have += count;
     this.at += count;
@@ -133,7 +133,6 @@ export class FrameReader {
   /** Memory for `wanted` bytes at most; where that is much, no more than twice what has arrived: a length alone costs its sender nothing. */
   private grow(wanted: number, arrived: number): void {
     const size = Math.min(wanted, Math.max(2 * arrived, Math.min(this.limit, READY_BYTES)));
-    if (size <= this.whole.length) return;
     const larger = new Uint8Array(size);
     larger.set(this.whole.subarray(0, this.have));
     this.whole = larger;
