@@ -38,6 +38,9 @@ const RESP3_SEED = 1;
 /** The longest write: as an entry it has to go through to the peers in one frame, with what was staged before it. */
 export const LONGEST_WRITE = 60 * 1024 * 1024;
 export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 60 MiB';
+/** The longest that a peer takes from another at once, without looking unreachable to it (UNSENT_LIMIT in net/peer/link.ts). */
+export const LONGEST_FORWARD = 30 * 1024 * 1024;
+export const TOO_LONG_HERE_TEXT = 'ERR A write of more than 30 MiB has to go to the node that leads; nothing was done';
 export const REMOVED_TEXT = 'CLUSTERDOWN This node was removed from its group; nothing was done';
 
 export interface Front {
@@ -145,6 +148,7 @@ export class ReplicaFront implements Front {
       return outcome === STALLED ? this.wait(session) : outcome;
     }
     if (leader !== 0) {
+      if (requestBytes(this.call) > LONGEST_FORWARD) return this.reject(TOO_LONG_HERE_TEXT);
       this.forwards.add(this.call, this.call.db, session.protocol, session, session, session.nextSeq);
       return QUEUED;
     }

@@ -97,6 +97,9 @@ describe('long writes', () => {
       expect(await client.run('set', 'long', long)).toContain('60 MiB');
       expect(await client.run('set', 'long', long.subarray(0, 1024 * 1024))).toBe('+OK\r\n');
     }
+    const client = await connect(followers[0]);
+    expect(await client.run('set', 'long', long.subarray(0, 31 * 1024 * 1024))).toContain('30 MiB');
+    expect(await client.run('set', 'long', long.subarray(0, 20 * 1024 * 1024))).toBe('+OK\r\n');
     expect(cluster.nodes.every((node) => node.running)).toBe(true);
   }, 30_000);
 });
