@@ -71,7 +71,7 @@ export class Client {
   }
 
   private next(): void {
-    if (this.current !== undefined || this.isDone) return;
+    if (this.current !== undefined || this.isDone || (this.world.isCalm && this.last === undefined)) return;
     let command = this.draw();
     let kind: Kind = isRead(command[0]) ? 'read' : 'write';
     if (this.last !== undefined) {

@@ -274,7 +274,7 @@ export const MUTANTS: readonly Mutant[] = [
       raft(
         'core',
         'if (m.term < r.term) {\n      this.onEarlierTerm(m);',
-        'if (m.term < r.term && (m.type !== APPEND_REPLY || m.index > r.log.lastIndex)) {\n      this.onEarlierTerm(m);',
+        'if (m.term < r.term && m.type !== APPEND_REPLY) {\n      this.onEarlierTerm(m);',
       ),
     ],
   },

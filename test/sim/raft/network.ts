@@ -14,8 +14,10 @@ export class Network {
   private isCalm = false;
   /** What is under way when calm begins and would arrive later than this never does. */
   private lastTroubleMs = Number.POSITIVE_INFINITY;
-  /** "from>to" */
-  readonly cut = new Set<string>();
+  /** "from>to", and how often it is cut. */
+  readonly cut = new Map<string, number>();
+  /** Cut since somebody last asked. */
+  private fresh: string[] = [];
   /** What waits on links that are held, by link. */
   private readonly held = new Map<string, (() => void)[]>();
   private readonly events: Events;
@@ -105,7 +107,9 @@ export class Network {
   }
 
   cutOneWay(from: number, to: number): void {
-    this.cut.add(`${from}>${to}`);
+    const link = `${from}>${to}`;
+    this.cut.set(link, (this.cut.get(link) ?? 0) + 1);
+    this.fresh.push(link);
   }
 
   split(some: readonly number[], others: readonly number[]): void {
@@ -131,8 +135,25 @@ export class Network {
     this.held.clear();
   }
 
+  /** The links cut since this was last asked, to be mended later. */
+  takeFresh(): string[] {
+    const links = this.fresh;
+    this.fresh = [];
+    return links;
+  }
+
+  /** Takes these cuts back; others of the same links stay. */
+  mend(links: readonly string[]): void {
+    for (const link of links) {
+      const left = (this.cut.get(link) ?? 0) - 1;
+      if (left > 0) this.cut.set(link, left);
+      else this.cut.delete(link);
+    }
+  }
+
   heal(): void {
     this.cut.clear();
+    this.fresh = [];
   }
 
   /** From now on nothing is lost, and everything is quick; what is under way arrives within `graceMs` or never. */

@@ -45,6 +45,7 @@ export interface Profile {
   readonly usurpEveryMs: number;
   readonly restartVotersEveryMs: number;
   readonly loopEveryMs: number;
+  readonly loseTailEveryMs: number;
   readonly holdEveryMs: number;
   readonly cutForMs: number;
   readonly crashEveryMs: number;
@@ -102,6 +103,7 @@ export function drawProfile(c: Chance): Profile {
     restartVotersEveryMs: every(hasLease ? 50 : 15, 2, 8),
     loopEveryMs: every(25, 3, 15),
     holdEveryMs: every(35, 1.5, 8),
+    loseTailEveryMs: every(25, 2, 8),
     cutForMs: electionMs * c.pick([0.5, 1.5, 3, 5]),
     crashEveryMs: every(65, 1, 10),
     crashAllEveryMs: every(15, 5, 25),

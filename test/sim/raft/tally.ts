@@ -7,6 +7,7 @@ export const HAPPENINGS = [
   'messages held back',
   'messages cut off',
   'links cut one way',
+  'tails lost',
   'links held',
   'partitions',
   'leaders usurped',

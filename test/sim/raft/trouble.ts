@@ -37,6 +37,7 @@ export class Trouble {
     this.every(p.usurpEveryMs, () => this.usurp());
     this.every(p.restartVotersEveryMs, () => this.restartVoters());
     this.every(p.holdEveryMs, () => this.holdLinks());
+    this.every(p.loseTailEveryMs, () => this.loseTail());
     this.every(p.loopEveryMs, () => this.loop());
     this.every(p.crashEveryMs, () => this.crash());
     this.every(p.crashAllEveryMs, () => this.crashAll());
@@ -73,7 +74,7 @@ export class Trouble {
     const kind = chance.below(3);
     if (kind === 0) network.cutOneWay(one, chance.pick(others).id);
     else for (const { id } of others) kind === 1 ? network.cutOneWay(one, id) : network.cutOneWay(id, one);
-    this.world.say(() => `cut: ${[...network.cut].join(' ')}`);
+    this.world.say(() => `cut: ${[...network.cut.keys()].join(' ')}`);
     this.healLater();
   }
 
@@ -102,7 +103,7 @@ export class Trouble {
         ids.filter((id) => !some.includes(id)),
       );
     }
-    this.world.say(() => `cut: ${[...network.cut].join(' ')}`);
+    this.world.say(() => `cut: ${[...network.cut.keys()].join(' ')}`);
     this.healLater();
   }
 
@@ -175,6 +176,40 @@ export class Trouble {
     events.after(chance.wait(chance.pick([1, 3, 6]) * this.electionMs), () => network.release());
   }
 
+  /**
+   * A leader whose disk is slow loses what a follower has acknowledged already, in an answer that it gets only when it leads again,
+   * with other entries there; the follower is cut off meanwhile.
+   */
+  private loseTail(): void {
+    const { world } = this;
+    const { network, chance, tally, leaders, present, events } = world;
+    if (leaders.length === 0) return;
+    const leader = chance.pick(leaders);
+    const others = present.filter((replica) => replica.isUp && replica !== leader);
+    if (others.length === 0) return;
+    tally.add('tails lost');
+    const follower = chance.pick(others);
+    leader.diskDelayMs = 3 * this.electionMs;
+    network.hold(follower.id, leader.id);
+    leader.input(() => {
+      for (let n = 1 + chance.below(3); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
+    });
+    events.after(chance.between(3, 20), () => {
+      leader.diskDelayMs = 0;
+      leader.crash('unsynced', 'before its disk had what others have');
+      events.after(1, () => leader.start());
+      network.split(
+        [follower.id],
+        present.filter((replica) => replica !== follower).map(({ id }) => id),
+      );
+      const links = network.takeFresh();
+      events.after(this.electionMs * chance.between(1, 4), () => {
+        network.mend(links);
+        network.release();
+      });
+    });
+  }
+
   /** One that starts again and again, sooner than an election takes, and asks for reads in each of its short lives. */
   private loop(): void {
     const { chance, tally, events } = this.world;
@@ -195,11 +230,14 @@ export class Trouble {
     }
   }
 
+  /** Mends what was just cut, in a while. */
   private healLater(): void {
     const { world } = this;
+    const { network } = world;
+    const links = network.takeFresh();
     world.events.after(world.chance.wait(world.profile.cutForMs), () => {
-      world.say(() => 'all links work');
-      world.network.heal();
+      network.mend(links);
+      world.say(() => `still cut: ${[...network.cut.keys()].join(' ')}`);
     });
   }
 
