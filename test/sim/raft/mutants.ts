@@ -533,7 +533,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'snapshot-takes-back',
     what: 'a late snapshot takes back what was applied since',
-    changes: [raft('follower', 'if (snapshot.index > r.commit) {', 'if (snapshot.index > r.log.baseIndex) {')],
+    changes: [
+      raft('follower', 'if (snapshot.index > r.commit) {', 'if (snapshot.index > 0) {'),
+      raft(
+        'follower',
+        'if (r.log.termAt(snapshot.index) === snapshot.term) r.commitTo(snapshot.index);\n    else restore',
+        'restore',
+      ),
+    ],
   },
   {
     name: 'snapshot-newest-config',

@@ -46,14 +46,25 @@ export class Operator {
   }
 
   private change(): void {
+    const { leaders, chance } = this.world;
+    if (leaders.length > 0) this.changeAt(chance.pick(leaders));
+  }
+
+  /** Asks for any change of members there, if it leads. */
+  changeAt(replica: SimReplica): void {
     const { chance: c } = this.world;
-    this.withLeader((leader) => {
-      const { voters, learners } = leader.core.state.config;
-      const nextVoters = voters.filter(() => !c.percent(20));
+    replica.input(() => {
+      if (!replica.core.isLeader) return;
+      const { voters, learners } = replica.core.state.config;
+      const removed = c.pick(voters);
+      // One voter more or less, mostly; now and then any change.
+      const isSmall = c.percent(50);
+      const nextVoters = voters.filter((id) => (isSmall ? id !== removed : !c.percent(20)));
       const nextLearners: ReplicaId[] = [];
       for (const id of learners) if (!c.percent(10)) (c.percent(50) ? nextVoters : nextLearners).push(id);
-      if (c.percent(50)) (c.percent(40) ? nextVoters : nextLearners).push(this.newcomer);
-      this.propose(leader, nextVoters, nextLearners);
+      if (!isSmall && c.percent(50)) (c.percent(40) ? nextVoters : nextLearners).push(this.newcomer);
+      if (isSmall && c.percent(50)) nextVoters.push(removed, this.newcomer);
+      this.propose(replica, nextVoters, nextLearners);
     });
   }
 

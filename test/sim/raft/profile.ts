@@ -71,13 +71,14 @@ export interface Profile {
 
 export function drawProfile(c: Chance): Profile {
   const hasLease = c.percent(30);
-  const electionTicks = hasLease ? c.pick([6, 8, 10]) : c.pick([4, 4, 5, 8, 10]);
+  // A leader that is wrong about its lease is only so for a while: elections must be quicker than that.
+  const electionTicks = hasLease ? c.pick([10, 16]) : c.pick([4, 4, 5, 8, 10]);
   const electionMs = electionTicks * TICK_MS;
   // In election time-outs. A kind of trouble that is there at all is there often enough to meet others, and sometimes very often.
   const every = (percent: number, from: number, to: number) =>
     c.percent(percent) ? electionMs * from * (to / from) ** c.between(0, 1) : Number.POSITIVE_INFINITY;
   return {
-    troubleMs: electionMs * c.between(25, 60),
+    troubleMs: electionMs * (hasLease ? c.between(15, 30) : c.between(25, 60)),
     voters: c.pick([3, 3, 3, 3, 5, 5, 5, 4, 2]),
     clients: 2 + c.below(4),
     thinkMs: c.pick([5, 15, 40]),
@@ -90,9 +91,9 @@ export function drawProfile(c: Chance): Profile {
     windowBytes: c.pick([1, 100, 1000, 10_000]),
     uncommittedBytes: c.pick([200, 2000, 100_000]),
     keptBytes: c.pick([0, 0, 100, 1000, 100_000]),
-    delayMs: c.pick([0.2, 1, 1, 4]),
-    jitterMs: c.pick([0.2, 2, 8, 20]),
-    lossPercent: c.pick([0, 0, 2, 12, 30]),
+    delayMs: hasLease ? c.pick([0.2, 1]) : c.pick([0.2, 1, 1, 4]),
+    jitterMs: hasLease ? c.pick([0.2, 2, 8]) : c.pick([0.2, 2, 8, 20]),
+    lossPercent: hasLease ? c.pick([0, 2]) : c.pick([0, 0, 2, 12, 30]),
     repeatPercent: c.pick([0, 0, 2, 10]),
     heldPercent: c.pick([0, 0.5, 2, 5, 15]),
     heldMs: c.pick([60, 200, 800]),
@@ -121,6 +122,6 @@ export function drawProfile(c: Chance): Profile {
     slowApplyEveryMs: every(20, 3, 12),
     // A lease holds while no clock runs (electionTicks - 1) / leaseTicks as fast as another.
     skewPercent: hasLease ? c.pick([0, 10, 20]) : c.pick([0, 5, 30]),
-    diskMs: c.pick([0.1, 1, 1, 5, 15]),
+    diskMs: hasLease ? c.pick([0.1, 1]) : c.pick([0.1, 1, 1, 5, 15]),
   };
 }

@@ -278,6 +278,14 @@ export class SimReplica {
     });
   }
 
+  /** Tries to become the leader now. */
+  campaign(): void {
+    this.input(() => {
+      this.core.campaign();
+      this.serve();
+    });
+  }
+
   /** The process stands still, or only its main thread; without ticks: its clock too. */
   freeze(withDisk: boolean, withoutTicks: boolean): void {
     if (!this.isUp || this.isFrozen) return;
@@ -338,7 +346,7 @@ export class SimReplica {
   receive(m: Message): void {
     this.input(() => {
       this.world.say(() => `${this.name} < ${showMessage(m)}`);
-      this.world.watch.onReceive(m);
+      this.world.watch.onReceive(m, this.world.events.now);
       this.core.step(m);
       this.serve();
     });
@@ -591,7 +599,7 @@ export class SimReplica {
   readLinearizable(args: readonly string[], answer: Answer): void {
     const { world, core } = this;
     const token = world.nextToken();
-    world.watch.onReadAsked(token);
+    world.watch.onReadAsked(this, token);
     this.asked.set(token, { args, answer, index: 0 });
     if (core.isLeader && holdsLease(core.state)) world.tally.add('reads under a lease');
     core.readIndex(token);

@@ -30,6 +30,10 @@ export class Trouble {
     return this.world.profile.electionTicks * TICK_MS;
   }
 
+  private get changesMembers(): boolean {
+    return this.world.profile.changeEveryMs !== Number.POSITIVE_INFINITY;
+  }
+
   begin(): void {
     const { profile: p } = this.world;
     this.every(p.cutEveryMs, () => this.cutLink());
@@ -134,6 +138,13 @@ export class Trouble {
       const rest = present.filter(({ id }) => !side.includes(id)).map(({ id }) => id);
       if (chance.percent(80)) network.split(side, rest);
       for (let n = chance.below(4); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
+      if (this.changesMembers && chance.percent(40)) {
+        // Both leaders begin changes of their own.
+        world.operator.changeAt(leader);
+        for (const elections of [0.2, 0.4, 0.7]) {
+          world.events.after(this.electionMs * elections, () => world.operator.changeAt(heir));
+        }
+      }
       world.say(() => `n${heir.id} is to take the place of n${leader.id}, who is left with ${side}`);
     });
     this.healLater();
@@ -194,7 +205,7 @@ export class Trouble {
     leader.input(() => {
       for (let n = 1 + chance.below(3); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
     });
-    events.after(chance.between(3, 20), () => {
+    events.after(chance.between(5, 40), () => {
       leader.diskDelayMs = 0;
       leader.crash('unsynced', 'before its disk had what others have');
       events.after(1, () => leader.start());
@@ -203,7 +214,10 @@ export class Trouble {
         present.filter((replica) => replica !== follower).map(({ id }) => id),
       );
       const links = network.takeFresh();
-      events.after(this.electionMs * chance.between(1, 4), () => {
+      for (const elections of [1.1, 1.5, 2]) {
+        events.after(this.electionMs * elections, () => leader.campaign());
+      }
+      events.after(this.electionMs * chance.between(2, 4), () => {
         network.mend(links);
         network.release();
       });

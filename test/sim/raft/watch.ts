@@ -40,6 +40,15 @@ interface Seen {
   config: Configuration;
 }
 
+/** A linearizable read that was asked for. */
+interface Question {
+  /** What was committed by then. */
+  readonly floor: LogIndex;
+  readonly askedAt: number;
+  /** The term in which it was asked of the leader itself; 0 when it was asked of another. */
+  readonly term: Term;
+}
+
 export class Watch {
   /** Entries that some replica knew to be committed: their terms, by index. */
   readonly committed: Term[] = [0];
@@ -65,7 +74,9 @@ export class Watch {
   private readonly digests: number[] = [];
   private readonly states = new Map<LogIndex, string>();
   private readonly seen = new Map<ReplicaId, Seen>();
-  private readonly floors = new Map<number, LogIndex>();
+  private readonly questions = new Map<number, Question>();
+  /** "replica:term" -> when it last heard a heartbeat of that term. */
+  private readonly heardAt = new Map<string, number>();
 
   constructor(replicas: ReadonlyMap<ReplicaId, SimReplica>, config: Configuration, tally: Tally) {
     this.replicas = replicas;
@@ -97,9 +108,10 @@ export class Watch {
     }
   }
 
-  onReceive(m: Message): void {
+  onReceive(m: Message, now: number): void {
     if (m.type === HEARTBEAT) {
       const key = `${m.to}:${m.term}`;
+      this.heardAt.set(key, now);
       if (m.round > (this.heard.get(key) ?? 0)) this.heard.set(key, m.round);
     }
     if (m.type === TIMEOUT_NOW) this.told.add(`${m.to}:${m.term + 1}`);
@@ -304,15 +316,31 @@ export class Watch {
 
   // ---------------------------------------------------------------- reads
 
-  onReadAsked(token: number): void {
-    this.floors.set(token, this.committed.length - 1);
+  onReadAsked(r: SimReplica, token: number): void {
+    const { term, role } = r.core.state;
+    const { now: askedAt } = r.world.events;
+    this.questions.set(token, { floor: this.committed.length - 1, askedAt, term: role === LEADER ? term : 0 });
+  }
+
+  private haveHeard(leader: ReplicaId, { term, askedAt }: Question, { voters, outgoing }: Configuration): boolean {
+    const has = (ids: readonly ReplicaId[]) =>
+      ids.filter((id) => id === leader || (this.heardAt.get(`${id}:${term}`) ?? -1) >= askedAt).length * 2 > ids.length;
+    return has(voters) && (outgoing.length === 0 || has(outgoing));
   }
 
   /** A linearizable read sees all that was committed anywhere before it was asked for. */
   onReadState(r: SimReplica, token: number, index: LogIndex): void {
-    const floor = this.floors.get(token);
-    if (floor === undefined) return;
-    this.floors.delete(token);
+    const question = this.questions.get(token);
+    if (question === undefined) return;
+    this.questions.delete(token);
+    const { floor } = question;
+    const { term, options, config } = r.core.state;
+    if (index !== 0 && question.term === term && options.leaseTicks === 0) {
+      const before = this.seen.get(r.id)!.config;
+      if (!this.haveHeard(r.id, question, before) && !this.haveHeard(r.id, question, config)) {
+        this.broken('R', `n${r.id} may read at ${index}, and no majority has heard of it since it asked`);
+      }
+    }
     if (index !== 0 && index < floor) {
       this.broken('R', `n${r.id} may read at ${index}, and entry ${floor} was committed before it asked`);
     }

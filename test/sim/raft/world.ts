@@ -40,6 +40,7 @@ export class World {
   readonly tally = new Tally();
   readonly network: Network;
   readonly watch: Watch;
+  readonly operator: Operator;
   readonly replicas = new Map<ReplicaId, SimReplica>();
   readonly history: Operation[] = [];
   isCalm = false;
@@ -62,6 +63,7 @@ export class World {
       0,
     );
     this.watch = new Watch(this.replicas, config, this.tally);
+    this.operator = new Operator(this, profile.voters);
     this.say(() => JSON.stringify(profile));
     for (const id of config.voters) this.replicas.set(id, new SimReplica(this, id, config));
     for (let i = 1; i <= profile.clients; i++) this.clients.push(new Client(this, i));
@@ -130,7 +132,7 @@ export class World {
     for (const replica of this.replicas.values()) replica.start();
     for (const client of this.clients) client.think();
     new Trouble(this).begin();
-    new Operator(this, this.profile.voters).begin();
+    this.operator.begin();
     this.repeat(this.profile.pokeEveryMs, () => this.poke());
     this.pass(this.profile.troubleMs);
     this.calm();
