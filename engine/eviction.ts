@@ -13,7 +13,6 @@
  * of all for volatile-ttl.
  */
 import { lfuCounter, lfuLastUseMs, lruIdleMs } from './access.ts';
-import { usableSize } from './spans.ts';
 import type { Arena, Offset } from './arena.ts';
 import {
   COUNTER_EVICTED,
@@ -34,6 +33,7 @@ import { Random } from './random.ts';
 import { HEAD_EXPIRY, recordExpiry } from './record.ts';
 import { MAXMEMORY_POLICIES, type Settings, settingIndex } from './settings.ts';
 import type { Shards } from './shards.ts';
+import { usableSize } from './spans.ts';
 import { bucketRecords, tableBuckets, tableCount, tableRandom } from './table.ts';
 import { valueBytes } from './values.ts';
 

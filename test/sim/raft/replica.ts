@@ -278,9 +278,11 @@ export class SimReplica {
     });
   }
 
-  /** Tries to become the leader now. */
+  /** Tries to become the leader now, unless a leader may rely on it to wait. */
   campaign(): void {
     this.input(() => {
+      const { sinceLeader, options } = this.core.state;
+      if (options.leaseTicks > 0 && sinceLeader < options.electionTicks) return;
       this.core.campaign();
       this.serve();
     });

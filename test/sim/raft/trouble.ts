@@ -54,6 +54,14 @@ export class Trouble {
     this.every(p.wipeEveryMs, () => this.wipe());
   }
 
+  /** Goes on with what was begun, unless there is calm by then. */
+  private later(delayMs: number, what: () => void): void {
+    const { world } = this;
+    world.events.after(delayMs, () => {
+      if (!world.isCalm) what();
+    });
+  }
+
   private every(meanMs: number, what: () => void): void {
     if (meanMs !== Number.POSITIVE_INFINITY) this.world.repeat(meanMs, what);
   }
@@ -133,7 +141,7 @@ export class Trouble {
       const { state } = leader.core;
       state.hasForfeited = true;
       const message = new Message(TIMEOUT_NOW, state.group, leader.id, heir.id, state.term);
-      world.events.after(chance.wait(5), () => heir.receive(message));
+      this.later(chance.wait(5), () => heir.receive(message));
       const side = [leader.id, ...friends.map(({ id }) => id)];
       const rest = present.filter(({ id }) => !side.includes(id)).map(({ id }) => id);
       if (chance.percent(80)) network.split(side, rest);
@@ -142,7 +150,7 @@ export class Trouble {
         // Both leaders begin changes of their own.
         world.operator.changeAt(leader);
         for (const elections of [0.2, 0.4, 0.7]) {
-          world.events.after(this.electionMs * elections, () => world.operator.changeAt(heir));
+          this.later(this.electionMs * elections, () => world.operator.changeAt(heir));
         }
       }
       world.say(() => `n${heir.id} is to take the place of n${leader.id}, who is left with ${side}`);
@@ -161,7 +169,7 @@ export class Trouble {
     tally.add('voters restarted around a leader');
     const heir = chance.pick(others);
     network.split([leader.id], [heir.id]);
-    world.events.after(this.electionMs * chance.between(0.8, 1.8), () => {
+    this.later(this.electionMs * chance.between(1.4, 2), () => {
       network.split(
         [leader.id],
         others.map(({ id }) => id),
@@ -169,22 +177,23 @@ export class Trouble {
       for (const replica of others) {
         if (replica === heir) continue;
         replica.crash('nothing', 'to be restarted at once');
-        world.events.after(1, () => replica.start());
+        this.later(1, () => replica.start());
       }
+      for (const ms of [2, 8, 20]) this.later(ms, () => heir.campaign());
       this.healLater();
     });
   }
 
   /** What others answer to a leader, or what it says, comes much later: when it may be the leader of another term. */
   private holdLinks(): void {
-    const { network, chance, tally, events, present } = this.world;
+    const { network, chance, tally, present } = this.world;
     tally.add('links held');
     const one = this.someone().id;
     const toIt = chance.percent(70);
     for (const { id } of present) {
       if (id !== one && chance.percent(60)) toIt ? network.hold(id, one) : network.hold(one, id);
     }
-    events.after(chance.wait(chance.pick([1, 3, 6]) * this.electionMs), () => network.release());
+    this.later(chance.wait(chance.pick([1, 3, 6]) * this.electionMs), () => network.release());
   }
 
   /**
@@ -193,7 +202,7 @@ export class Trouble {
    */
   private loseTail(): void {
     const { world } = this;
-    const { network, chance, tally, leaders, present, events } = world;
+    const { network, chance, tally, leaders, present } = world;
     if (leaders.length === 0) return;
     const leader = chance.pick(leaders);
     const others = present.filter((replica) => replica.isUp && replica !== leader);
@@ -205,19 +214,19 @@ export class Trouble {
     leader.input(() => {
       for (let n = 1 + chance.below(3); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
     });
-    events.after(chance.between(5, 40), () => {
+    this.later(chance.between(5, 40), () => {
       leader.diskDelayMs = 0;
       leader.crash('unsynced', 'before its disk had what others have');
-      events.after(1, () => leader.start());
+      this.later(1, () => leader.start());
       network.split(
         [follower.id],
         present.filter((replica) => replica !== follower).map(({ id }) => id),
       );
       const links = network.takeFresh();
       for (const elections of [1.1, 1.5, 2]) {
-        events.after(this.electionMs * elections, () => leader.campaign());
+        this.later(this.electionMs * elections, () => leader.campaign());
       }
-      events.after(this.electionMs * chance.between(2, 4), () => {
+      this.later(this.electionMs * chance.between(2, 4), () => {
         network.mend(links);
         network.release();
       });
@@ -226,19 +235,19 @@ export class Trouble {
 
   /** One that starts again and again, sooner than an election takes, and asks for reads in each of its short lives. */
   private loop(): void {
-    const { chance, tally, events } = this.world;
+    const { chance, tally } = this.world;
     const replica = this.someone();
     if (replica.isGone) return;
     tally.add('restart loops');
     let atMs = 0;
     for (let lives = 2 + chance.below(6); lives > 0; lives--) {
       atMs += chance.wait(this.electionMs / 3);
-      events.after(atMs, () => {
+      this.later(atMs, () => {
         replica.crash('nothing', 'again');
-        events.after(1, () => replica.start());
+        this.later(1, () => replica.start());
         for (let reads = chance.below(6); reads > 0; reads--) {
           const ask = () => replica.readLinearizable(['GET', 'b'], () => {});
-          events.after(chance.wait(this.electionMs / 4), () => replica.input(ask));
+          this.later(chance.wait(this.electionMs / 4), () => replica.input(ask));
         }
       });
     }
@@ -249,7 +258,7 @@ export class Trouble {
     const { world } = this;
     const { network } = world;
     const links = network.takeFresh();
-    world.events.after(world.chance.wait(world.profile.cutForMs), () => {
+    this.later(world.chance.wait(world.profile.cutForMs), () => {
       network.mend(links);
       world.say(() => `still cut: ${[...network.cut.keys()].join(' ')}`);
     });
@@ -274,13 +283,13 @@ export class Trouble {
   }
 
   private freeze(): void {
-    const { chance, tally, profile, events } = this.world;
+    const { chance, tally, profile } = this.world;
     const replica = this.someone();
     // A lease relies on a clock that goes on.
     const withoutTicks = profile.leaseTicks === 0 && chance.percent(30);
     tally.add(withoutTicks ? 'freezes without ticks' : 'nodes frozen');
     replica.freeze(chance.percent(50), withoutTicks);
-    events.after(chance.wait(chance.pick([0.5, 2, 4]) * this.electionMs), () => replica.thaw());
+    this.later(chance.wait(chance.pick([0.5, 2, 4]) * this.electionMs), () => replica.thaw());
   }
 
   private moveClock(): void {
@@ -323,11 +332,11 @@ export class Trouble {
   // ---------------------------------------------------------------- disks
 
   private fillDisk(): void {
-    const { chance, events } = this.world;
+    const { chance } = this.world;
     const replica = this.someone();
     const { disk } = replica.storage;
     disk.capacityBytes = 0;
-    events.after(chance.wait(2 * this.electionMs), () => {
+    this.later(chance.wait(2 * this.electionMs), () => {
       disk.capacityBytes = Number.POSITIVE_INFINITY;
     });
   }
@@ -338,20 +347,20 @@ export class Trouble {
   }
 
   private slowDisk(): void {
-    const { chance, events } = this.world;
+    const { chance } = this.world;
     const replica = this.someone();
     replica.diskDelayMs = chance.between(0.1, 2) * this.electionMs;
-    events.after(chance.wait(3 * this.electionMs), () => {
+    this.later(chance.wait(3 * this.electionMs), () => {
       replica.diskDelayMs = 0;
     });
   }
 
   private slowApply(): void {
-    const { chance, events, tally } = this.world;
+    const { chance, tally } = this.world;
     const replica = this.someone();
     tally.add('slow state machines');
     replica.applyDelayMs = chance.between(1, 40);
-    events.after(chance.wait(3 * this.electionMs), () => {
+    this.later(chance.wait(3 * this.electionMs), () => {
       replica.applyDelayMs = 0;
     });
   }
