@@ -9,7 +9,7 @@ import { Tally } from '../sim/raft/tally.ts';
 const SEEDS = 300;
 
 describe('simulated groups', () => {
-  it(`keep what they promise: ${SEEDS} seeds`, { timeout: 180_000 }, () => {
+  it(`keep what they promise: ${SEEDS} seeds`, { timeout: 300_000 }, () => {
     const tally = new Tally();
     const failures: string[] = [];
     for (let seed = 1; seed <= SEEDS; seed++) {

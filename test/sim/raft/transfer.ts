@@ -8,10 +8,12 @@ import { Message, SNAPSHOT } from '../../../engine/raft/message.ts';
 import type { SimReplica } from './replica.ts';
 import { decodeSnapshot } from './snapshotbytes.ts';
 
-const PIECE_BYTES = 400;
+const PIECE_BYTES = 200;
 const TRIES = 6;
 const RESEND_MS = 40;
-const DAMAGED_PERCENT = 0.7;
+const DAMAGED_PERCENT = 1;
+/** Of pieces: the connection is lost, and the sender hears of it. */
+const CUT_PERCENT = 3;
 
 export function sendSnapshot(from: SimReplica, to: ReplicaId, atLeast: LogIndex): void {
   const { newest } = from.storage;
@@ -59,7 +61,7 @@ class Transfer {
     if (this.isStale) return;
     const { from, to, bytes, acknowledgedBytes: at } = this;
     const { world } = from;
-    if (this.tries++ > TRIES) {
+    if (this.tries++ > TRIES || (!world.isCalm && world.chance.percent(CUT_PERCENT))) {
       this.end(false);
       return;
     }
