@@ -137,7 +137,8 @@ export class Trouble {
     this.usurped = leader.id;
     const friends = others.filter((replica) => replica !== heir && chance.percent(30));
     leader.input(() => {
-      if (!leader.core.isLeader) return;
+      // It may have stood still until now.
+      if (world.isCalm || !leader.core.isLeader) return;
       const { state } = leader.core;
       state.hasForfeited = true;
       const message = new Message(TIMEOUT_NOW, state.group, leader.id, heir.id, state.term);
@@ -154,8 +155,8 @@ export class Trouble {
         }
       }
       world.say(() => `n${heir.id} is to take the place of n${leader.id}, who is left with ${side}`);
+      this.healLater();
     });
-    this.healLater();
   }
 
   /** One loses touch with the leader; then the leader with all of them, while those who have just heard of it start again. */
