@@ -8,7 +8,7 @@ import { decode } from '../../support/replies.ts';
 import { Broken } from './broken.ts';
 import { STALE_REPLY } from './machine.ts';
 import { TICK_MS } from './profile.ts';
-import type { Outcome } from './replica.ts';
+import type { Outcome } from './requests.ts';
 import type { World } from './world.ts';
 
 /** What keys begin with says what they are: histories of each kind have a model of their own (judge.ts). */
@@ -150,9 +150,10 @@ export class Client {
     const { fence } = this;
     network.stream(me, to, () =>
       replica.input(() => {
-        if (kind === 'read') replica.readLinearizable(command, answer);
-        else if (kind === 'session') replica.readAt(command, fence, answer);
-        else replica.write(seq > 0 ? ['ONCE', `c${this.number}`, `${seq}`, ...command] : command, false, answer);
+        if (kind === 'read') replica.requests.readLinearizable(command, answer);
+        else if (kind === 'session') replica.requests.readAt(command, fence, answer);
+        else
+          replica.requests.write(seq > 0 ? ['ONCE', `c${this.number}`, `${seq}`, ...command] : command, false, answer);
       }),
     );
     events.after(profile.clientTimeoutMs, () => {

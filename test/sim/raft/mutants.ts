@@ -614,7 +614,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a new leader's clock is behind, and its entries carry earlier times",
     changes: [
       change(
-        'test/sim/raft/replica.ts',
+        'test/sim/raft/requests.ts',
         'this.lastMs = Math.max(this.lastMs, this.machine.nowMs, this.wallMs);',
         'this.lastMs = this.wallMs;',
       ),
@@ -625,7 +625,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a read is served before its index is applied',
     changes: [
       change(
-        'test/sim/raft/replica.ts',
+        'test/sim/raft/requests.ts',
         'const due = this.readings.filter((reading) => reading.index <= index);',
         'const due = this.readings;',
       ),

@@ -5,22 +5,20 @@
  * life does not happen.
  */
 
-import { BatchWriter } from '../../../engine/log/batch.ts';
 import { DiskError } from '../../../engine/log/disk.ts';
 import { LogError } from '../../../engine/log/errors.ts';
 import type { Configuration } from '../../../engine/raft/config.ts';
 import { RaftCore } from '../../../engine/raft/core.ts';
-import type { LogIndex, ReplicaId, SnapshotMeta, Term } from '../../../engine/raft/entry.ts';
-import { holdsLease } from '../../../engine/raft/leader.ts';
+import type { LogIndex, ReplicaId, SnapshotMeta } from '../../../engine/raft/entry.ts';
 import type { Message } from '../../../engine/raft/message.ts';
 import { Restored } from '../../../engine/raft/options.ts';
 import type { Ready } from '../../../engine/raft/ready.ts';
-import { Request } from '../../../engine/request.ts';
 import { type Loss, PowerLoss } from '../simdisk.ts';
 import { Broken } from './broken.ts';
 import { Machine } from './machine.ts';
 import { TICK_MS } from './profile.ts';
 import { type Batch, type Opened, ReplicaDisk } from './replicadisk.ts';
+import { Requests } from './requests.ts';
 import { showMessage } from './show.ts';
 import { decodeSnapshot } from './snapshotbytes.ts';
 import { sendSnapshot } from './transfer.ts';
@@ -36,32 +34,6 @@ const SWEEP_BUCKETS = 40;
 const MISSED_TICKS = 200;
 const FETCH_ENTRIES_BYTES = 300;
 const CALM_DISK_MS = 0.2;
-
-/** What came of a request. `again`: it had no effect, and may be sent again. `unknown`: nobody can say. */
-export type Outcome =
-  | { readonly kind: 'done'; readonly reply: string; readonly index: LogIndex }
-  | { readonly kind: 'again' }
-  | { readonly kind: 'unknown' };
-
-export type Answer = (outcome: Outcome) => void;
-
-/** A write that waits for its entry. */
-interface Owed {
-  readonly args: readonly string[];
-  readonly answer: Answer;
-}
-
-interface Proposal {
-  readonly term: Term;
-  readonly owed: readonly Owed[];
-}
-
-/** A read that waits for its index; 0 until that is known. */
-interface Reading {
-  readonly args: readonly string[];
-  readonly answer: Answer;
-  index: LogIndex;
-}
 
 export class SimReplica {
   readonly id: ReplicaId;
@@ -91,12 +63,7 @@ export class SimReplica {
   private completions: Batch[][] = [];
   private committedTo: LogIndex = 1;
   private isApplying = false;
-  private staged: Owed[] = [];
-  private isSealing = false;
-  private lastMs = 0;
-  private proposals = new Map<LogIndex, Proposal>();
-  private asked = new Map<number, Reading>();
-  private readings: Reading[] = [];
+  requests = new Requests(this);
   /** Received snapshots, to be loaded when Ready says so. */
   private readonly received = new Map<LogIndex, Uint8Array>();
 
@@ -143,14 +110,10 @@ export class SimReplica {
     this.isFrozen = false;
     this.isDiskBusy = false;
     this.isApplying = false;
-    this.isSealing = false;
     this.applyDelayMs = 0;
     this.completions = [];
-    this.staged = [];
     this.held = [];
-    this.proposals = new Map();
-    this.asked = new Map();
-    this.readings = [];
+    this.requests = new Requests(this);
     this.received.clear();
     this.committedTo = this.machine.appliedIndex + 1;
     this.core = new RaftCore(this.options(), restored);
@@ -223,7 +186,7 @@ export class SimReplica {
   }
 
   /** Plans something of this life; `isDisk`: it goes on while the main thread stands still. */
-  private later(delayMs: number, what: () => void, isDisk = false): void {
+  later(delayMs: number, what: () => void, isDisk = false): void {
     const { life } = this;
     this.world.events.after(delayMs, () => {
       if (this.isUp && this.life === life) this.input(what, isDisk);
@@ -323,7 +286,7 @@ export class SimReplica {
     if (out.batch !== 0) this.keepBatch(out);
     if (out.snapshot !== null) this.install(out.snapshot);
     this.committedTo = Math.max(this.committedTo, out.committedTo);
-    for (const { token, index } of out.readStates) this.onReadState(token, index);
+    for (const { token, index } of out.readStates) this.requests.onReadState(token, index);
     for (const f of out.fetches) this.later(this.diskMs(), () => this.fetch(f.replica, f.from, f.to), true);
     for (const s of out.snapshots) sendSnapshot(this, s.replica, s.atLeast);
     this.applySoon();
@@ -437,7 +400,7 @@ export class SimReplica {
 
   private applySoon(): void {
     if (this.committedTo <= this.machine.appliedIndex + 1) {
-      this.serveReads();
+      this.requests.serveReads();
       return;
     }
     if (this.applyDelayMs === 0) {
@@ -462,23 +425,10 @@ export class SimReplica {
       const replies = machine.apply(entry);
       world.tally.add('once answered from the table', machine.repeated - before);
       world.watch.onApply(this, entry);
-      this.settle(index, entry.term, replies);
+      this.requests.settle(index, entry.term, replies);
     }
     core.applied(machine.appliedIndex);
-    this.serveReads();
-  }
-
-  /** Answers whoever waits for this entry. */
-  private settle(index: LogIndex, term: Term, replies: readonly string[]): void {
-    const proposal = this.proposals.get(index);
-    if (proposal === undefined) return;
-    this.proposals.delete(index);
-    if (proposal.term !== term) {
-      this.world.tally.add('proposals replaced');
-      for (const { answer } of proposal.owed) answer({ kind: 'unknown' });
-      return;
-    }
-    for (const [i, { answer }] of proposal.owed.entries()) answer({ kind: 'done', reply: replies[i], index });
+    this.requests.serveReads();
   }
 
   /** A snapshot takes the place of the state. */
@@ -494,11 +444,7 @@ export class SimReplica {
     machine.load(content);
     this.committedTo = meta.index + 1;
     world.watch.onInstalled(this);
-    for (const [index, { owed }] of this.proposals) {
-      if (index > meta.index) continue;
-      this.proposals.delete(index);
-      for (const { answer } of owed) answer({ kind: 'unknown' });
-    }
+    this.requests.passOver(meta.index);
     this.core.applied(meta.index);
   }
 
@@ -547,108 +493,6 @@ export class SimReplica {
     core.compact(through);
     this.serve();
   }
-
-  // ---------------------------------------------------------------- clients
-
-  /** A write of a client, or of a replica that passes it on. */
-  write(args: readonly string[], isForwarded: boolean, answer: Answer): void {
-    const { core, world } = this;
-    const { state } = core;
-    if (core.isLeader) {
-      // Only then has everything before it been applied, and with it the latest time.
-      if (state.applied < state.electionIndex || state.electionIndex === 0) answer({ kind: 'again' });
-      else this.stage({ args, answer });
-      return;
-    }
-    const { leader } = state;
-    if (isForwarded || leader === 0) {
-      answer({ kind: 'again' });
-      return;
-    }
-    // Once: what may have been appended is not sent again.
-    world.tally.add('writes forwarded');
-    const reply: Answer = (outcome) => world.network.stream(leader, this.id, () => this.input(() => answer(outcome)));
-    world.network.stream(this.id, leader, () => {
-      const to = world.replicas.get(leader)!;
-      to.input(() => to.write(args, true, reply));
-    });
-  }
-
-  private stage(owed: Owed): void {
-    this.staged.push(owed);
-    if (this.isSealing) return;
-    this.isSealing = true;
-    this.later(this.world.chance.between(0, 2), () => this.seal());
-  }
-
-  /** The writes of a turn become one entry. */
-  private seal(): void {
-    const { staged, core, world } = this;
-    this.staged = [];
-    this.isSealing = false;
-    const batch = new BatchWriter(256);
-    // Times in the log never go back, whoever leads.
-    this.lastMs = Math.max(this.lastMs, this.machine.nowMs, this.wallMs);
-    for (const { args } of staged) batch.add(request(args), this.lastMs, 0, 1 + world.chance.below(1e6));
-    const index = core.propose(batch.u8.slice(0, batch.length), 0, batch.length);
-    if (index > 0) this.proposals.set(index, { term: core.state.term, owed: staged });
-    else for (const { answer } of staged) answer({ kind: 'again' });
-    world.say(() => `${this.name} proposes ${index}: ${staged.map((owed) => owed.args.join(' ')).join('; ')}`);
-    this.serve();
-  }
-
-  /** A read that must see everything acknowledged before it. */
-  readLinearizable(args: readonly string[], answer: Answer): void {
-    const { world, core } = this;
-    const token = world.nextToken();
-    world.watch.onReadAsked(this, token);
-    this.asked.set(token, { args, answer, index: 0 });
-    if (core.isLeader && holdsLease(core.state)) world.tally.add('reads under a lease');
-    core.readIndex(token);
-    this.serve();
-  }
-
-  /** A read that must see everything up to `index`. */
-  readAt(args: readonly string[], index: LogIndex, answer: Answer): void {
-    this.readings.push({ args, answer, index });
-    this.serveReads();
-  }
-
-  private onReadState(token: number, index: LogIndex): void {
-    this.world.watch.onReadState(this, token, index);
-    const reading = this.asked.get(token);
-    if (reading === undefined) return;
-    this.asked.delete(token);
-    if (index === 0) {
-      reading.answer({ kind: 'again' });
-      return;
-    }
-    reading.index = index;
-    this.readings.push(reading);
-  }
-
-  private serveReads(): void {
-    if (this.readings.length === 0) return;
-    const index = this.machine.appliedIndex;
-    const due = this.readings.filter((reading) => reading.index <= index);
-    if (due.length === 0) return;
-    this.readings = this.readings.filter((reading) => reading.index > index);
-    for (const { args, answer } of due) answer({ kind: 'done', reply: this.machine.read(args), index });
-  }
-}
-
-function request(args: readonly string[]): Request {
-  const made = new Request();
-  made.buf = Uint8Array.from(Buffer.from(args.join(''), 'latin1'));
-  made.reserveArgs(args.length);
-  made.argc = args.length;
-  let at = 0;
-  for (const [i, arg] of args.entries()) {
-    made.off[i] = at;
-    made.len[i] = arg.length;
-    at += arg.length;
-  }
-  return made;
 }
 
 /** What a disk does to a replica; damage is something else. */

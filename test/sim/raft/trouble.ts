@@ -146,7 +146,7 @@ export class Trouble {
       const side = [leader.id, ...friends.map(({ id }) => id)];
       const rest = present.filter(({ id }) => !side.includes(id)).map(({ id }) => id);
       if (chance.percent(80)) network.split(side, rest);
-      for (let n = chance.below(4); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
+      for (let n = chance.below(4); n > 0; n--) leader.requests.write(['INCR', 'b'], false, () => {});
       if (this.changesMembers && chance.percent(40)) {
         // Both leaders begin changes of their own.
         world.operator.changeAt(leader);
@@ -213,7 +213,7 @@ export class Trouble {
     leader.diskDelayMs = 3 * this.electionMs;
     network.hold(follower.id, leader.id);
     leader.input(() => {
-      for (let n = 1 + chance.below(3); n > 0; n--) leader.write(['INCR', 'b'], false, () => {});
+      for (let n = 1 + chance.below(3); n > 0; n--) leader.requests.write(['INCR', 'b'], false, () => {});
     });
     this.later(chance.between(5, 40), () => {
       leader.diskDelayMs = 0;
@@ -247,7 +247,7 @@ export class Trouble {
         replica.crash('nothing', 'again');
         this.later(1, () => replica.start());
         for (let reads = chance.below(6); reads > 0; reads--) {
-          const ask = () => replica.readLinearizable(['GET', 'b'], () => {});
+          const ask = () => replica.requests.readLinearizable(['GET', 'b'], () => {});
           this.later(chance.wait(this.electionMs / 4), () => replica.input(ask));
         }
       });

@@ -162,8 +162,8 @@ export class World {
       old.length > 0 ? old : chance.percent(60) && newest !== undefined ? [newest] : this.present,
     );
     replica.input(() => {
-      if (chance.percent(50)) replica.readLinearizable(['GET', 'b'], () => {});
-      else if (replica.core.isLeader) replica.write(['INCR', 'b'], false, () => {});
+      if (chance.percent(50)) replica.requests.readLinearizable(['GET', 'b'], () => {});
+      else if (replica.core.isLeader) replica.requests.write(['INCR', 'b'], false, () => {});
     });
   }
 
