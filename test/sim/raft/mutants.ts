@@ -615,8 +615,8 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       change(
         'test/sim/raft/requests.ts',
-        'this.lastMs = Math.max(this.lastMs, this.machine.nowMs, this.wallMs);',
-        'this.lastMs = this.wallMs;',
+        'this.lastMs = Math.max(this.lastMs, machine.nowMs, replica.wallMs);',
+        'this.lastMs = replica.wallMs;',
       ),
     ],
   },

@@ -3,7 +3,7 @@
  * seconds of trouble, then calm, in which the group must soon have a leader that stays, catch everybody up, and do what it is
  * asked. Whatever must never happen throws Broken, at the step in which it does (watch.ts).
  *
- * Read on in replica.ts (one node), client.ts, trouble.ts, operator.ts.
+ * Read on in replica.ts (one node), requests.ts, client.ts, trouble.ts, strikes.ts, operator.ts.
  */
 import { Configuration } from '../../../engine/raft/config.ts';
 import type { ReplicaId } from '../../../engine/raft/entry.ts';
