@@ -190,6 +190,8 @@ export class Group implements GroupSnapshots {
     } else {
       identity = known;
       this.placeFirstMembers();
+      // A snapshot whose name may not be durable yet is not relied on before it is.
+      realDisk.syncDirectory(directory);
       const newest = await recovery.loadNewest(directory);
       if (newest?.snapshot !== undefined) {
         loaded = newest;

@@ -75,7 +75,7 @@ function hashes(): Promise<string[]> {
     const others = clients.slice(1).map((client) => client.run('raft', 'hash', first.split(' ')[0]));
     const all = (await Promise.all(others)).map((reply) => decode(reply) as string);
     // A key that expires moves the group on.
-    return all.some((each) => typeof each !== 'string' || each.startsWith('-')) ? undefined : [first, ...all];
+    return all.every((each) => /^\d+ [0-9a-f]+$/.test(each)) ? [first, ...all] : undefined;
   });
 }
 
