@@ -28,6 +28,7 @@ import {
   JOIN_DONE,
   JOIN_LATER,
   JOIN_NOT_LEADER,
+  JOIN_REFUSED,
   JOIN_REPLY,
   type Join,
   type JoinReply,
@@ -49,7 +50,7 @@ import {
   parseAddresses,
   parseCluster,
 } from './addresses.ts';
-import { Membership } from './membership.ts';
+import { JoinRefused, Membership } from './membership.ts';
 import { Replica, TICK_MS } from './replica.ts';
 import { GroupState, memberWords } from './state.ts';
 import { membersOf } from './status.ts';
@@ -460,7 +461,7 @@ export class Group implements GroupSnapshots {
       const id = await membership.add(request);
       return reply(JOIN_DONE, '', id);
     } catch (error) {
-      return reply(JOIN_LATER, (error as Error).message);
+      return reply(error instanceof JoinRefused ? JOIN_REFUSED : JOIN_LATER, (error as Error).message);
     }
   }
 

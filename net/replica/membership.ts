@@ -17,6 +17,9 @@ const CLOSE_ENTRIES = 64;
 
 type Candidate = Pick<Join, 'nodeId' | 'nodeName' | 'peerAddress' | 'clientAddress'>;
 
+/** A node that will never be taken as it is: asking again does not help. */
+export class JoinRefused extends Error {}
+
 export class Membership {
   private readonly replica: Replica;
   private readonly state: GroupState;
@@ -71,7 +74,7 @@ export class Membership {
       peerPort: peer.port,
       clientPort: client.port,
     };
-    if (!isMember(member)) fail('its name or address is too long');
+    if (!isMember(member)) throw new JoinRefused('its name or address is too long');
     await this.replica.proposeOwn(memberWords(member));
     if (waiting !== undefined) return id;
     const isFormer = (learner: ReplicaId): boolean =>
