@@ -87,6 +87,11 @@ beforeAll(async () => {
   for (const client of clients.splice(0)) client.close();
   clients.push(...(await Promise.all(nodes.map((node) => node.connect()))));
   await leader();
+  await until('all nodes have introduced themselves to all', async () => {
+    const told = await Promise.all(clients.map((_, i) => status(i)));
+    const places = told.map(({ members }) => (members as Decoded[]).map((m) => record(m)['client-address']).join());
+    return places.every((each) => each === nodes.map(({ port }) => `127.0.0.1:${port}`).join()) ? true : undefined;
+  });
 }, 60_000);
 
 function nameOf(node: TestNode): string {
