@@ -28,6 +28,8 @@ const LOOPBACK = '127.0.0.1';
 const WAIT_MS = 60_000;
 /** A connection of a test gives up on a node that is silent for so long. */
 const SILENCE_MS = 5000;
+/** RAFT HASH waits for its entry, for 5 s. */
+const HASH_MS = 10_000;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -111,8 +113,13 @@ export class ClusterNode {
   }
 
   /** One command on a connection of its own. Error replies are values; rejects when the node is not there. */
-  async ask(...args: Argument[]): Promise<Reply> {
-    const connection = await this.connect(undefined, 1000);
+  ask(...args: Argument[]): Promise<Reply> {
+    return this.askFor(1000, ...args);
+  }
+
+  /** The same of a command that may take so long. */
+  async askFor(silenceMs: number, ...args: Argument[]): Promise<Reply> {
+    const connection = await this.connect(undefined, silenceMs);
     try {
       return await connection.send(args);
     } finally {
@@ -214,6 +221,20 @@ export class LocalCluster {
         if (Date.now() > until) throw new Error(`${node.name} is not whole after ${waitMs} ms:\n${this.output}`);
         await sleep(50);
       }
+    }
+  }
+
+  /** What each node holds as of one entry: its index and a hash. */
+  async states(waitMs = WAIT_MS): Promise<string[]> {
+    const until = Date.now() + waitMs;
+    for (let tries = 0; ; tries++) {
+      const first = await this.nodes[tries % this.nodes.length].ask('RAFT', 'HASH');
+      const [index] = String(first).split(' ');
+      const all = await Promise.all(this.nodes.map((node) => node.askFor(HASH_MS, 'RAFT', 'HASH', index)));
+      // Keys that are due move the group on: then some node is past that entry, and says so.
+      if (all.every((reply) => typeof reply === 'string')) return all as string[];
+      if (Date.now() > until) throw new Error(`no entry that all nodes tell of after ${waitMs} ms: ${all.join(', ')}`);
+      await sleep(50);
     }
   }
 
