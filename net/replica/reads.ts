@@ -25,10 +25,12 @@ export const SESSION = 1;
 export const BOUNDED = 2;
 export const STALE = 3;
 export const LEVELS = ['linearizable', 'session', 'bounded', 'stale'] as const;
+const LEVEL_WORDS = LEVELS.map((name) => name.toUpperCase());
 
 /** The level that argument i of a request names; -1 for none. */
 export function levelOf(request: Request, i: number): number {
-  return LEVELS.findIndex((name) => request.is(i, name.toUpperCase()));
+  for (let level = 0; level < LEVEL_WORDS.length; level++) if (request.is(i, LEVEL_WORDS[level])) return level;
+  return -1;
 }
 
 interface Round {
