@@ -13,7 +13,8 @@ import { Clients, PAUSE_ALL } from './clients.ts';
 import { CONNECTION_ROWS } from './commands/connection.ts';
 import { serverRows } from './commands/server.ts';
 import type { Config } from './config.ts';
-import { Dispatcher, MAIN_THREAD } from './dispatch.ts';
+import { Dispatcher } from './dispatch.ts';
+import { MAIN_THREAD } from './dispatch-shards.ts';
 import { LatencyMonitor } from './latency.ts';
 import { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
@@ -145,7 +146,7 @@ export class Node {
     const { clients } = this;
     this.stats.reset();
     this.metrics.reset();
-    this.dispatcher.ranOnWorkers = 0;
+    this.dispatcher.replies.ranOnWorkers = 0;
     clients.connectionsReceived = 0;
     clients.connectionsRejected = 0;
     clients.netInputBytes = 0;

@@ -115,7 +115,9 @@ export class Persistence {
   async open(): Promise<void> {
     const { config, dispatcher } = this;
     this.lock = this.lockDirectory();
-    const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () => dispatcher.lockAll());
+    const recovery = new Recovery(dispatcher.call, dispatcher.table, this.pool, this.log, () =>
+      dispatcher.shards.lockAll(),
+    );
     this.loading = recovery.loading;
     dispatcher.beginLoading(LOADING_TEXT);
     if (this.group !== undefined) return this.openGroup(this.group, recovery);

@@ -54,7 +54,7 @@ export class Snapshotter {
     };
     this.saver = new Saver((chunk, keys, snapshot) => this.receive({ chunk, keys, snapshot }), workers.snapshotPending);
     for (const arena of this.arenas) arena.saver = this.saver;
-    dispatcher.saver = this.saver;
+    dispatcher.shards.saver = this.saver;
     for (const port of workers.snapshotPorts) {
       port.on('message', (message: SnapshotMessage) => this.receive(message));
       port.unref();

@@ -11,8 +11,8 @@ export function millraceSection(node: Node): string[] {
     `shards:${shards.arenas.length}`,
     `workers:${workers.count}`,
     `dispatch:${config.get('dispatch')}`,
-    `commands_on_main:${Math.max(0, stats.totalCommands - dispatcher.ranOnWorkers)}`,
-    `commands_on_workers:${dispatcher.ranOnWorkers}`,
+    `commands_on_main:${Math.max(0, stats.totalCommands - dispatcher.replies.ranOnWorkers)}`,
+    `commands_on_workers:${dispatcher.replies.ranOnWorkers}`,
     `eventloop_utilization:${metrics.loopUtilization.toFixed(4)}`,
     `eventloop_delay_p50_ms:${metrics.loopDelayMs(50).toFixed(3)}`,
     `eventloop_delay_p99_ms:${metrics.loopDelayMs(99).toFixed(3)}`,
@@ -27,7 +27,7 @@ export function millraceSection(node: Node): string[] {
     let queued = 0;
     for (const arena of owned) {
       keys += arena.f64[COUNTER_KEYS];
-      queued += dispatcher.queued[arena.shard];
+      queued += dispatcher.shards.queued[arena.shard];
     }
     lines.push(`worker${worker}:first_shard=${owned[0].shard},shards=${owned.length},keys=${keys},queued=${queued}`);
   }
@@ -37,7 +37,7 @@ export function millraceSection(node: Node): string[] {
     lines.push(
       `shard${arena.shard}:keys=${arena.f64[COUNTER_KEYS]},expires=${arena.f64[COUNTER_EXPIRING_KEYS]},` +
         `used_bytes=${used},active_bytes=${active},fragmentation=${ratio(active, used).toFixed(2)},` +
-        `queued=${dispatcher.queued[arena.shard]}`,
+        `queued=${dispatcher.shards.queued[arena.shard]}`,
     );
   }
   return lines;

@@ -1,7 +1,7 @@
 /** The sections of INFO that count: Stats, Commandstats, Errorstats, Latencystats, Keyspace. */
 import { COUNTER_EVICTED, COUNTER_EXPIRED, COUNTER_HITS, COUNTER_MISSES } from '../../engine/arena.ts';
 import { addDatabase, TtlSample } from '../../engine/inspect.ts';
-import { MAIN_THREAD } from '../dispatch.ts';
+import { MAIN_THREAD } from '../dispatch-shards.ts';
 import type { Node } from '../node.ts';
 
 /** Keys of each shard whose time to live goes into a database's average. */

@@ -11,7 +11,8 @@ import { ERR } from '../../engine/errors.ts';
 import { BatchReader } from '../../engine/log/batch.ts';
 import { ENTRY_COMMAND, type Entry, type LogIndex } from '../../engine/raft/entry.ts';
 import { ONCE_DONE, ONCE_EXPIRED, ONCE_STALE } from '../../engine/raft/once.ts';
-import { APPLY_LATER, APPLYING, type Dispatcher, NO_TICKET } from '../dispatch.ts';
+import type { Dispatcher } from '../dispatch.ts';
+import { APPLY_LATER, APPLYING, NO_TICKET } from '../dispatch-applying.ts';
 import type { Proposal, Proposals, ReplyTarget } from './proposals.ts';
 import type { GroupState } from './state.ts';
 

@@ -558,12 +558,12 @@ export class Group implements GroupSnapshots {
     const { dispatcher, saving, log, die } = this.parts;
     try {
       while (saving.running !== undefined) await saving.finished(saving.running);
-      await dispatcher.beginReplacing('LOADING A snapshot of the group is loaded');
+      await dispatcher.exclusive.beginReplacing('LOADING A snapshot of the group is loaded');
       let header = await this.loadReceived();
       while (header.groups[0].index < this.wanted.index) header = await this.loadReceived();
       const { index } = header.groups[0];
       this.wanted = undefined;
-      dispatcher.endReplacing();
+      dispatcher.exclusive.endReplacing();
       retain(realDisk, this.directory, 1);
       this.logBytes = 0;
       log.write('notice', `The state is that of a snapshot of entry ${index} now`);
