@@ -114,11 +114,16 @@ export class Route {
     const queue = [...inTurn.filter((address) => !isLost(address)), ...inTurn.filter(isLost)];
     if (this.leader !== undefined && !isLost(this.leader)) queue.unshift(this.leader);
     const asked: Address[] = [];
+    /** Those that have said that they do not lead. One of them may do so since, and is asked once more. */
+    const following: Address[] = [];
+    let mayRepeat = true;
+    const indexIn = (some: readonly Address[], address: Address): number =>
+      some.findIndex((other) => sameAddress(other, address));
     let follower: Connection | undefined;
     let failure: Error = new ConnectionLost('no node knows a leader');
     for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
       const next = address;
-      if (this.isClosed || asked.some((other) => sameAddress(other, next))) continue;
+      if (this.isClosed || indexIn(asked, next) >= 0) continue;
       asked.push(next);
       let connection: Connection | undefined;
       try {
@@ -128,8 +133,14 @@ export class Route {
           follower?.close();
           return { connection, isLeader: true };
         }
-        if (place.leader !== undefined) {
-          queue.unshift(place.leader);
+        following.push(next);
+        const { leader } = place;
+        if (leader !== undefined) {
+          queue.unshift(leader);
+          if (mayRepeat && indexIn(following, leader) >= 0) {
+            mayRepeat = false;
+            asked.splice(indexIn(asked, leader), 1);
+          }
           // The last one that knows a leader is kept, in case that the leader cannot be reached from here.
           follower?.close();
           follower = connection;
