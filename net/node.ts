@@ -20,7 +20,7 @@ import { ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { Persistence } from './persistence.ts';
-import { isReplicated } from './replica/group.ts';
+import { isReplicated } from './replica/conditions.ts';
 import { Server } from './server.ts';
 import { SlowLog } from './slowlog.ts';
 import { CommandStats } from './stats.ts';

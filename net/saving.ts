@@ -35,7 +35,7 @@ export class SnapshotRecord {
 
 export type SnapshotKind = 'save' | 'rewrite';
 
-/** A replica's part in snapshots (net/replica/group.ts). */
+/** A replica's part in snapshots (net/replica/snapshots.ts). */
 export interface GroupSnapshots {
   /** Bytes that the log has grown by since it was last cut. */
   readonly logBytes: number;

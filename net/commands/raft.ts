@@ -9,8 +9,8 @@ import { ERR } from '../../engine/errors.ts';
 import type { Reply } from '../../engine/reply.ts';
 import { stateHash } from '../../engine/statehash.ts';
 import type { Node } from '../node.ts';
-import { AddressError, parseAddress } from '../replica/addresses.ts';
-import { type Group, PEER_PORT_DISTANCE } from '../replica/group.ts';
+import { AddressError, PEER_PORT_DISTANCE, parseAddress } from '../replica/addresses.ts';
+import type { Group } from '../replica/group.ts';
 import {
   clientAddressOf,
   isLeaseHeld,

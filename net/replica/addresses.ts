@@ -1,6 +1,9 @@
 /** How nodes are named on the command line: `n1=10.0.0.1:17001,n2=…` and `host:port`. */
 import { createHash } from 'node:crypto';
 
+/** A node's port for peers is so far from that for clients, unless it is said to be another. */
+export const PEER_PORT_DISTANCE = 10_000;
+
 export interface Address {
   readonly host: string;
   readonly port: number;

@@ -1,0 +1,149 @@
+/**
+ * How a node becomes a replica: as one of the first, or by asking a leader to make it a member; and what a leader answers. Main
+ * thread; the asking comes before the node has a replica.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Member } from '../../engine/raft/roster.ts';
+import type { Identity } from '../../engine/raft/storage.ts';
+import {
+  JOIN,
+  JOIN_DONE,
+  JOIN_LATER,
+  JOIN_NOT_LEADER,
+  JOIN_REFUSED,
+  JOIN_REPLY,
+  type Join,
+  type JoinReply,
+} from '../../proto/messages.ts';
+import type { Logger } from '../log.ts';
+import { Peers } from '../peer/peers.ts';
+import { type Address, clusterIdOf, formatAddress, PEER_PORT_DISTANCE, parseAddresses } from './addresses.ts';
+import { JoinRefused, type Membership } from './membership.ts';
+import type { Replica } from './replica.ts';
+import type { Self } from './self.ts';
+import type { GroupState } from './state.ts';
+
+/** Between two tries to join. */
+const JOIN_RETRY_MS = 300;
+
+export class Joining {
+  private readonly self: Self;
+  private readonly state: GroupState;
+  private readonly log: Logger;
+
+  constructor(self: Self, state: GroupState, log: Logger) {
+    this.self = self;
+    this.state = state;
+    this.log = log;
+  }
+
+  /** Who the node is from now on, and the members that it knows of. */
+  async begin(): Promise<Identity> {
+    const { self } = this;
+    const nodeId = randomBytes(16).toString('hex');
+    if (self.joins) return this.ask(nodeId, self.hosts);
+    const at = self.initial.findIndex(({ name }) => name === self.name);
+    if (at < 0) throw new Error(`--name ${self.name} is not among the names of --initial-cluster`);
+    self.placeFirstMembers(this.state.roster);
+    return { clusterId: clusterIdOf(self.initial), nodeId, replica: at + 1 };
+  }
+
+  /** The same node under a new id, since it cannot keep what it promised under the old one. */
+  rejoin(identity: Identity): Promise<Identity> {
+    const { self } = this;
+    const known = this.state.roster.all().filter(({ replica }) => replica !== identity.replica);
+    const addresses: Address[] = [
+      ...known.map(({ host, peerPort }) => ({ host, port: peerPort })),
+      ...self.initial.filter(({ name }) => name !== self.name),
+      ...self.hosts,
+    ];
+    return this.ask(identity.nodeId, addresses);
+  }
+
+  /** Asks one after the other, again and again, until a leader makes this node a member. */
+  private async ask(nodeId: string, addresses: readonly Address[]): Promise<Identity> {
+    const { self, state, log } = this;
+    const request: Join = {
+      type: JOIN,
+      nodeId,
+      nodeName: self.name,
+      peerAddress: formatAddress({ host: self.host, port: self.peerPort }),
+      clientAddress: formatAddress({ host: self.host, port: self.clientPort }),
+    };
+    const targets = addresses.flatMap(({ host, port }) => [
+      { host, port: port + PEER_PORT_DISTANCE },
+      { host, port },
+    ]);
+    let told = '';
+    for (let turn = 0; ; turn++) {
+      for (const target of targets) {
+        if (target.port > 65535) continue;
+        const reply = await Peers.askToJoin(target, request, self.secret, self.tls).catch(
+          (error: Error): JoinReply | string => error.message,
+        );
+        if (typeof reply === 'string') {
+          told = reply;
+        } else if (reply.status === JOIN_DONE) {
+          for (const member of reply.members) state.roster.set(fromWire(member));
+          return { clusterId: reply.clusterId, nodeId, replica: reply.replica };
+        } else if (reply.status === JOIN_NOT_LEADER || reply.status === JOIN_LATER) {
+          told = reply.text;
+          if (reply.leader !== '') targets.unshift(...parseAddresses(reply.leader));
+          break;
+        } else {
+          throw new Error(`the group does not take this node: ${reply.text}`);
+        }
+      }
+      targets.splice(8);
+      if (turn % 10 === 0) log.write('notice', `Asking to join: ${told}`);
+      await sleep(JOIN_RETRY_MS);
+    }
+  }
+}
+
+/** What a member answers to a node that asks; only who leads can take it in. */
+export async function answerJoin(
+  request: Join,
+  replica: Replica,
+  membership: Membership,
+  { clusterId }: Identity,
+): Promise<JoinReply> {
+  const reply = (status: number, text: string, id = 0): JoinReply => ({
+    type: JOIN_REPLY,
+    status,
+    replica: id,
+    text,
+    clusterId,
+    leader: leaderAddress(replica),
+    members: replica.state.roster.all().map(toWire),
+  });
+  if (!replica.isLeader) return reply(JOIN_NOT_LEADER, 'this node does not lead');
+  try {
+    const id = await membership.add(request);
+    return reply(JOIN_DONE, '', id);
+  } catch (error) {
+    return reply(error instanceof JoinRefused ? JOIN_REFUSED : JOIN_LATER, (error as Error).message);
+  }
+}
+
+function leaderAddress({ core, state }: Replica): string {
+  const leader = state.roster.get(core.state.leader);
+  return leader === undefined ? '' : formatAddress({ host: leader.host, port: leader.peerPort });
+}
+
+function toWire({ replica, nodeId, name, host, peerPort, clientPort }: Member): JoinReply['members'][number] {
+  return {
+    replica,
+    nodeId,
+    nodeName: name,
+    peerAddress: formatAddress({ host, port: peerPort }),
+    clientAddress: formatAddress({ host, port: clientPort }),
+  };
+}
+
+function fromWire({ replica, nodeId, nodeName, peerAddress, clientAddress }: JoinReply['members'][number]): Member {
+  const peer = parseAddresses(peerAddress)[0];
+  const clientPort = Number(/:(\d+)$/.exec(clientAddress)?.[1] ?? 0);
+  return { replica, nodeId, name: nodeName, host: peer.host, peerPort: peer.port, clientPort };
+}
