@@ -200,17 +200,42 @@ describe('clients that wait for elements', () => {
   }, 60_000);
 });
 
+/** Writes through a node again and again until it is stopped, which gives the longest time between two that were done. */
+function writeThrough(node: ClusterNode): () => Promise<number> {
+  let isOver = false;
+  const work = (async () => {
+    const client = await RawClient.connect(node.address.port);
+    let longestMs = 0;
+    let doneMs = performance.now();
+    while (!isOver) {
+      const reply = await client.run('set', 'w', 'x');
+      if (!reply.startsWith('+')) continue;
+      longestMs = Math.max(longestMs, performance.now() - doneMs);
+      doneMs = performance.now();
+    }
+    client.close();
+    return Math.max(longestMs, performance.now() - doneMs);
+  })();
+  return () => {
+    isOver = true;
+    return work;
+  };
+}
+
 describe('a member that is removed', () => {
-  it('tells its clients so, whether it followed or led', async () => {
+  it('tells its clients so, whether it followed or led, and who led leaves no gap', async () => {
     const leader = await cluster.waitForLeader();
     const [follower, rest] = cluster.others(leader);
     expect(await ask(leader, 'raft', 'remove', follower.name)).toBe('+OK\r\n');
     await expectRefusal(follower);
     expect(await ask(follower, 'get', 'a')).toMatch(/^-CLUSTERDOWN/);
     expect(await ask(leader, 'set', 'a', 'y')).toBe('+OK\r\n');
+    const stop = writeThrough(rest);
     expect(await ask(leader, 'raft', 'remove', leader.name)).toMatch(/^[+-]/);
     const next = await cluster.waitForLeader();
     expect(next.name).toBe(rest.name);
+    // Without being asked the other would wait for an election timeout of two seconds, or more.
+    expect(await stop()).toBeLessThan(1500);
     await expectRefusal(leader);
     expect(await ask(next, 'exists', 'a')).toBe(':1\r\n');
   }, 60_000);
