@@ -85,7 +85,7 @@ function samePassword(given: Uint8Array, wanted: string): boolean {
   return timingSafeEqual(createHash('sha256').update(given).digest(), createHash('sha256').update(wanted).digest());
 }
 
-function hello(call: Call): void {
+function hello(call: Call, isMaster: boolean): void {
   const session = sessionOf(call);
   const reply = call.reply;
   let protocol = session.protocol;
@@ -120,7 +120,7 @@ function hello(call: Call): void {
   reply.bulkString('mode');
   reply.bulkString('standalone');
   reply.bulkString('role');
-  reply.bulkString('master');
+  reply.bulkString(isMaster ? 'master' : 'replica');
   reply.bulkString('modules');
   reply.arrayHeader(0);
 }
@@ -158,7 +158,8 @@ function row(parts: Parts): CommandRow {
 
 const HANDSHAKE = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;
 
-export const CONNECTION_ROWS: readonly CommandRow[] = [
+/** `isMaster`: what HELLO says of the node. */
+export const connectionRows = (isMaster: () => boolean): readonly CommandRow[] => [
   row({
     name: 'ping',
     arity: -1,
@@ -202,7 +203,7 @@ export const CONNECTION_ROWS: readonly CommandRow[] = [
     since: '6.0.0',
     complexity: 'O(1)',
     summary: 'Tells what the server is, and sets protocol, user and name of the connection',
-    run: hello,
+    run: (call) => hello(call, isMaster()),
   }),
   row({
     name: 'reset',

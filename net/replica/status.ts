@@ -111,6 +111,11 @@ export interface Replication {
   readonly heardMs: number;
 }
 
+/** Whether clients that know of masters and replicas should take this node for a master. */
+export function isMaster(group: Group | undefined): boolean {
+  return group === undefined || (group.hasStarted && group.replica.isLeader);
+}
+
 export function replicationOf(group: Group | undefined): Replication {
   const none = { replicas: [], leader: undefined, isConnected: false, heardMs: -1 };
   if (group === undefined) return { role: 'master', offset: 0, ...none };

@@ -134,7 +134,7 @@ describe('what it tells', () => {
     expect(Number(told[at].elections)).toBe(1);
   });
 
-  it('INFO replication and ROLE as Redis would', async () => {
+  it('INFO replication, ROLE and HELLO as Redis would', async () => {
     const at = await leader();
     const { port } = nodes[at];
     for (let i = 0; i < 3; i++) {
@@ -142,6 +142,8 @@ describe('what it tells', () => {
       const role = decode(await clients[i].run('role')) as Decoded[];
       expect(told.get('master_replid')).toMatch(/^[0-9a-f]{40}$/);
       expect(told.get('raft_voters')).toBe('1,2,3');
+      const hello = record(decode(await clients[i].run('hello')));
+      expect(hello.role).toBe(i === at ? 'master' : 'replica');
       if (i === at) {
         expect(told.get('role')).toBe('master');
         expect(told.get('connected_slaves')).toBe('2');

@@ -17,7 +17,7 @@ import { ERR, wrongArity } from '../../engine/errors.ts';
 import { Settings } from '../../engine/settings.ts';
 import { Shards } from '../../engine/shards.ts';
 import { PAUSE_NONE } from '../../net/clients.ts';
-import { CONNECTION_ROWS } from '../../net/commands/connection.ts';
+import { connectionRows } from '../../net/commands/connection.ts';
 import { DONE, type Executor, type Outcome, QUEUED, STALLED } from '../../net/executor.ts';
 import type { Session } from '../../net/session.ts';
 
@@ -44,7 +44,7 @@ export class MapExecutor implements Executor {
 
   constructor() {
     this.table = new CommandTable([
-      ...CONNECTION_ROWS,
+      ...connectionRows(() => true),
       row('get', 2, 0, (call) => {
         const value = this.data.get(call.str(1));
         if (value === undefined) call.reply.nil();
