@@ -110,6 +110,9 @@ export class Session {
   /** Bytes it has received, and up to which of them its reads may be served. */
   received = 0;
   permitted = 0;
+  /** The end of its read that waits for the leader's word, in bytes received (0: none does), and since when; performance.now(). */
+  unreadEnd = 0;
+  unreadSinceMs = 0;
   /** Where the request that runs ends, and where the bytes end that it came with: as offsets in one buffer. */
   private requestAt = 0;
   private batchEnd = 0;

@@ -111,7 +111,7 @@ export class ReplicaFront implements Front {
     // A connection sees what it wrote before.
     if (session.hasOutstanding) return this.dispatcher.stall(session);
     if (this.reads.permits(session, session.consistency, session.maxAgeMs)) return PASS;
-    if (!this.isLeaderless) return STALLED;
+    if (!this.isLeaderless && !this.reads.isLate(session)) return STALLED;
     this.reads.forget(session);
     return this.reject(this.leaderlessText);
   }

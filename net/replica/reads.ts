@@ -19,6 +19,7 @@ import type { LogIndex } from '../../engine/raft/entry.ts';
 import type { ReadState } from '../../engine/raft/ready.ts';
 import type { Request } from '../../engine/request.ts';
 import type { Session } from '../session.ts';
+import { ANSWER_MS } from './forwards.ts';
 
 export const LINEARIZABLE = 0;
 export const SESSION = 1;
@@ -61,6 +62,8 @@ export class Reads {
   private freshAtMs = Number.NEGATIVE_INFINITY;
   private token = 0;
   private applied: LogIndex = 0;
+  /** Of the tick. */
+  private nowMs = 0;
 
   constructor(core: RaftCore) {
     this.core = core;
@@ -74,11 +77,21 @@ export class Reads {
       // Behind the writes of its own that were answered since, on a follower before they are applied here.
       if (session.fence <= this.applied) return true;
       this.waiting.set(session, session.fence);
+      session.unreadEnd = 0;
       return false;
     }
     if (level === BOUNDED && session.fence <= this.applied && performance.now() - this.freshMs <= maxAgeMs) return true;
     this.asking.add(session);
+    if (session.unreadEnd !== session.requestEnd) {
+      session.unreadEnd = session.requestEnd;
+      session.unreadSinceMs = performance.now();
+    }
     return false;
+  }
+
+  /** Whether the read that was not permitted has waited too long for a leader to say from where on it may be served. */
+  isLate(session: Session): boolean {
+    return session.unreadEnd !== 0 && this.nowMs - session.unreadSinceMs >= ANSWER_MS;
   }
 
   /** When this node last knew to have the leader's state; performance.now(). */
@@ -103,7 +116,7 @@ export class Reads {
     if (index === 0) {
       // Nobody answered: asked again with whatever comes in the next turn.
       this.rounds.splice(at, 1);
-      for (const session of round.sessions) this.asking.add(session);
+      for (const session of round.sessions) if (session.unreadEnd !== 0) this.asking.add(session);
       return;
     }
     round.index = index;
@@ -147,6 +160,16 @@ export class Reads {
     this.sightings.push({ atMs: performance.now(), commit });
   }
 
+  /** Once a tick: those whose reads are late are let go, to get an error. A leader may be heard and answer nothing. */
+  expire(nowMs: number): void {
+    this.nowMs = nowMs;
+    for (const session of this.asking) if (this.isLate(session)) session.resume();
+    for (const { index, sessions } of this.rounds) {
+      if (index !== 0) continue;
+      for (const session of sessions) if (this.isLate(session)) session.resume();
+    }
+  }
+
   /** Everybody who waits is let go, to find out anew: no leader answers. */
   giveUp(): void {
     for (const session of this.asking) session.resume();
@@ -161,6 +184,7 @@ export class Reads {
   }
 
   forget(session: Session): void {
+    session.unreadEnd = 0;
     this.asking.delete(session);
     this.waiting.delete(session);
   }

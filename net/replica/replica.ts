@@ -189,6 +189,7 @@ export class Replica implements Replication {
       front.resume();
     }
     if (this.forwards.expire(nowMs)) this.hasAnswered = true;
+    this.reads.expire(nowMs);
     for (let late = this.proposals.takeOverdue(0, nowMs - ANSWER_MS); late !== undefined; ) {
       this.fail(late, UNKNOWN_TEXT);
       late = this.proposals.takeOverdue(0, nowMs - ANSWER_MS);
