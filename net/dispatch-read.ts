@@ -1,6 +1,7 @@
 /**
  * `READ level [ms] command …`: one command that reads, at a level of consistency of its own (net/replica/reads.ts). Main thread; the
- * dispatcher asks when it has found that READ itself may run. Costs a second look at the command table, and moving the arguments.
+ * dispatcher asks when it has found that READ itself may run. Costs a second look at the table of commands, and moving
+ * the arguments.
  */
 import { arityFits, type CommandTable, unknownCommand, WRITE } from '../engine/command.ts';
 import { ERR, wrongArity } from '../engine/errors.ts';
@@ -31,7 +32,9 @@ export class ReadPrefix {
     if (level === BOUNDED && (!call.long(2) || call.num < 0)) return dispatcher.reject(rowId, ERR.NOT_POSITIVE);
     const maxAgeMs = level === BOUNDED ? call.num : 0;
     call.shift(words);
-    const row = table.resolve(call);
+    // Not by `resolve` where it can be helped: that remembers the last name, which is to stay READ.
+    const found = table.find(call.buf, call.off[0], call.len[0]);
+    const row = found?.subcommands === undefined ? found : table.resolve(call);
     if (row === undefined) return dispatcher.reject(-1, unknownCommand(table, call));
     const { id } = row;
     if (id === rowId || (row.flags & WRITE) !== 0) {
