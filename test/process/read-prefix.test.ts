@@ -56,9 +56,10 @@ describe('the prefix READ', () => {
   });
 
   it('holds for one command', async () => {
+    await client.run('client', 'consistency', 'bounded', '30');
     const asked = ['read stale get a', 'client consistency', 'read nothing get a', 'get b', 'read bounded 5 get b'];
     const replies = await client.pipeline([...asked, 'client consistency'].map((text) => text.split(' ')));
-    const level = '$12\r\nlinearizable\r\n';
+    const level = '$10\r\nbounded 30\r\n';
     expect(replies).toEqual(['$1\r\n1\r\n', level, SYNTAX, '$1\r\n2\r\n', '$1\r\n2\r\n', level]);
   });
 
