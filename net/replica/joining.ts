@@ -26,6 +26,20 @@ import type { GroupState } from './state.ts';
 
 /** Between two tries to join. */
 const JOIN_RETRY_MS = 300;
+/** A node that has lost what it promised asks for so long before it tells its operator that it may do so for ever. */
+const EXPLAIN_MS = 10_000;
+const BEGIN_ANEW =
+  'stop all nodes, give all of them empty directories (keep the old ones as long as a snapshot in them may be of use), and start ' +
+  'them again with --initial-cluster: that begins a new group, without data';
+const SILENT_TEXT =
+  'No member of the group answers. Members that are only away are to be started: then this node joins by itself, and nothing is ' +
+  'lost. But if all members with a log in memory were stopped at the same time, or had their directories emptied, the group and its ' +
+  `data are gone, and none of them will ever be taken in. Nothing is done about it by itself. If that is so: ${BEGIN_ANEW}`;
+const LEADERLESS_TEXT =
+  'Members of the group answer, but none leads, so none can take this node in. Voters that are only away are to be started. But if ' +
+  'at least half of the voters have lost their logs, as this one has, the group can elect no leader any more. What the members that ' +
+  'are left hold can still be read there (READ stale ...); nothing is done about it by itself. If that is so, copy it, then ' +
+  `${BEGIN_ANEW}`;
 
 export class Joining {
   private readonly self: Self;
@@ -42,7 +56,7 @@ export class Joining {
   async begin(): Promise<Identity> {
     const { self } = this;
     const nodeId = randomBytes(16).toString('hex');
-    if (self.joins) return this.ask(nodeId, self.hosts);
+    if (self.joins) return this.ask(nodeId, self.hosts, false);
     const at = self.initial.findIndex(({ name }) => name === self.name);
     if (at < 0) throw new Error(`--name ${self.name} is not among the names of --initial-cluster`);
     self.placeFirstMembers(this.state.roster);
@@ -58,11 +72,11 @@ export class Joining {
       ...self.initial.filter(({ name }) => name !== self.name),
       ...self.hosts,
     ];
-    return this.ask(identity.nodeId, addresses);
+    return this.ask(identity.nodeId, addresses, true);
   }
 
   /** Asks one after the other, again and again, until a leader makes this node a member. */
-  private async ask(nodeId: string, addresses: readonly Address[]): Promise<Identity> {
+  private async ask(nodeId: string, addresses: readonly Address[], isLost: boolean): Promise<Identity> {
     const { self, state, log } = this;
     const request: Join = {
       type: JOIN,
@@ -76,7 +90,11 @@ export class Joining {
       { host, port },
     ]);
     let told = '';
+    let trouble = '';
+    let troubledMs = 0;
+    let hasExplained = !isLost;
     for (let turn = 0; ; turn++) {
+      let found = SILENT_TEXT;
       for (const target of targets) {
         if (target.port > 65535) continue;
         const reply = await Peers.askToJoin(target, request, self.secret, self.tls).catch(
@@ -89,6 +107,7 @@ export class Joining {
           return { clusterId: reply.clusterId, nodeId, replica: reply.replica };
         } else if (reply.status === JOIN_NOT_LEADER || reply.status === JOIN_LATER) {
           told = reply.text;
+          found = reply.status === JOIN_LATER || reply.leader !== '' ? '' : LEADERLESS_TEXT;
           if (reply.leader !== '') targets.unshift(...parseAddresses(reply.leader));
           break;
         } else {
@@ -97,6 +116,14 @@ export class Joining {
       }
       targets.splice(8);
       if (turn % 10 === 0) log.write('notice', `Asking to join: ${told}`);
+      const nowMs = performance.now();
+      if (found !== trouble) {
+        trouble = found;
+        troubledMs = nowMs;
+      } else if (trouble !== '' && !hasExplained && nowMs - troubledMs >= EXPLAIN_MS) {
+        log.write('warning', trouble);
+        hasExplained = true;
+      }
       await sleep(JOIN_RETRY_MS);
     }
   }

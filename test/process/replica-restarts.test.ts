@@ -28,6 +28,12 @@ async function ask(node: ClusterNode, ...words: (string | number | Buffer)[]): P
   }
 }
 
+/** A warning in the log, which comes after a while. */
+async function expectExplained(node: ClusterNode, text: RegExp): Promise<void> {
+  for (const until = Date.now() + 40_000; !text.test(node.output) && Date.now() < until; ) await sleep(50);
+  expect(node.output).toMatch(text);
+}
+
 describe('logs in memory', () => {
   it('let a node that was killed join again, time after time', async () => {
     cluster = await LocalCluster.start();
@@ -63,9 +69,30 @@ describe('logs in memory', () => {
     for (const node of others) {
       expect(node.output).toContain('What this replica had promised is lost');
       expect(node.output).toContain('Asking to join');
+      await expectExplained(node, /Members of the group answer, but none leads.*READ stale/);
       expect(node.running).toBe(true);
     }
-  }, 60_000);
+  }, 90_000);
+
+  it('are gone when all are restarted at once, and each says what is to be done', async () => {
+    cluster = await LocalCluster.start();
+    await cluster.waitForAll();
+    await Promise.all(cluster.nodes.map((node) => node.kill()));
+    for (const node of cluster.nodes) node.start();
+    for (const node of cluster.nodes) await expectExplained(node, /No member of the group answers.* empty directories/);
+    await sleep(2000);
+    for (const { output, running } of cluster.nodes) {
+      expect(output.split('No member of the group answers').length).toBe(2);
+      expect(running).toBe(true);
+    }
+    // As it says.
+    await Promise.all(cluster.nodes.map((node) => node.shutdown()));
+    for (const node of cluster.nodes) {
+      rmSync(node.dir, { recursive: true });
+      node.start();
+    }
+    await cluster.waitForAll();
+  }, 120_000);
 });
 
 describe('a leader that is told to stop', () => {
