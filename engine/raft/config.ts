@@ -154,6 +154,12 @@ export class ConfigHistory {
     return this.indexes[this.positionAt(index)];
   }
 
+  /** Whether the configuration at `index`, or any behind it, has this replica as a voter. */
+  hasVoterSince(index: LogIndex, id: ReplicaId): boolean {
+    for (let at = this.positionAt(index); at < this.configs.length; at++) if (this.configs[at].isVoter(id)) return true;
+    return false;
+  }
+
   /** Entries from `index` on are gone. Returns whether that changes the current one. */
   truncateFrom(index: LogIndex): boolean {
     const keep = this.positionAt(index - 1) + 1;

@@ -24,11 +24,11 @@ export function campaign(r: Replica, force: boolean): void {
 
 /**
  * A voter, or one whose removal is not known to be committed: if it alone holds that entry, the others can neither finish the
- * change nor, by its vote, elect somebody who lacks the entry (thesis 4.2.2). Its own vote counts where it is a voter.
+ * change nor, by its vote, elect somebody who lacks the entry (thesis 4.2.2). It may have become a voter by an entry of which it does
+ * not know either that it is committed, since a restart forgets that. Its own vote counts where it is a voter.
  */
 function mayLead(r: Replica): boolean {
-  if (r.config.isVoter(r.id)) return true;
-  return r.configs.currentIndex > r.commit && r.configs.at(r.commit).isVoter(r.id);
+  return r.configs.hasVoterSince(r.commit, r.id);
 }
 
 function begin(r: Replica, role: number): void {

@@ -234,6 +234,28 @@ describe('joint consensus', () => {
     expect(group.leader.core.state.config).toMatchObject({ voters: [1, 4], outgoing: [] });
   });
 
+  it('so can one that has forgotten in a restart that it was a voter', () => {
+    const group = new RaftGroup([1]);
+    group.elect(1);
+    group.settle();
+    learn(group, [3, 4]);
+    group.change(1, [3], [4]);
+    group.pass(60);
+    expect(group.leader.id).toBe(3);
+    group.crash(1);
+    group.change(3, [4]);
+    while (!group.core(3).state.configs.current.voters.includes(4) || group.core(3).state.config.isJoint)
+      group.deliver();
+    group.bag.length = 0;
+    group.crash(3);
+    group.restart(3);
+    // As far as it knows only what was there at the beginning is committed.
+    expect(group.core(3).state.configs.at(group.core(3).state.commit).voters).not.toContain(3);
+    group.pass(100);
+    expect(group.leaders.length).toBe(1);
+    expect(group.leader.core.state.config).toMatchObject({ voters: [4], outgoing: [] });
+  });
+
   it('a removed replica disturbs nobody', () => {
     const group = lead();
     group.change(1, [1, 2]);

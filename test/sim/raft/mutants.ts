@@ -156,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'learner-leads',
     what: 'a learner campaigns',
     changes: [
-      raft('election', 'if (r.config.isVoter(r.id)) return true;', 'if (r.config.members.includes(r.id)) return true;'),
+      raft('election', 'return r.configs.hasVoterSince(r.commit, r.id);', 'return r.config.members.includes(r.id);'),
     ],
   },
   {

@@ -163,7 +163,7 @@ export class Watch {
     if (known !== undefined) this.broken('E', `n${known} and n${r.id} both lead in term ${term}`);
     this.leaders.set(term, r.id);
     this.tally.add('elections');
-    if (!config.isVoter(r.id) && !configs.at(commit).isVoter(r.id)) {
+    if (!configs.hasVoterSince(commit, r.id)) {
       this.broken('E', `n${r.id} leads in term ${term}, and is no voter`);
     }
     this.checkComplete(r);
