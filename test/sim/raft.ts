@@ -1,14 +1,5 @@
 /**
- * Simulated groups from the command line:
- *
- * ```
- * npm run sim                              300 seeds from 1
- * npm run sim -- --seeds FROM COUNT        these; a line now and then, and every failure with its seed
- * npm run sim -- --seed N [--trace]        one, with the last events before it broke, or all of them
- * npm run sim:long -- [--from N]           20,000 seeds, from N on
- * ```
- *
- * The exit code is 1 when something broke. With --stop it ends at the first failure; --json prints that and nothing else, for mutants.ts.
+ * Simulated groups from the command line; see USAGE. --json is for mutants.ts.
  */
 import { parseArgs } from 'node:util';
 import { runSeed } from './raft/run.ts';
@@ -28,10 +19,23 @@ const { values, positionals } = parseArgs({
     trace: { type: 'boolean' },
     stop: { type: 'boolean' },
     json: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
   },
 });
 
-if (values.seed !== undefined) showSeed(Number(values.seed));
+const USAGE = `Simulated groups of replicas: crashes, lost and late messages, torn disks, changes of members, one seed after the other.
+
+  npm run sim                              ${SEEDS} seeds from 1
+  npm run sim -- --seeds FROM COUNT        these; a line now and then, and every failure with its seed
+  npm run sim -- --seed N [--trace]        one, with the last events before it broke, or all of them
+  npm run sim:long -- [--from N]           20,000 seeds, from N on
+
+  --stop   end at the first failure
+  --json   print that and nothing else
+The exit code is 1 when something broke.`;
+
+if (values.help) console.log(USAGE);
+else if (values.seed !== undefined) showSeed(Number(values.seed));
 else if (values.seeds) runSeeds(Number(positionals[0]), Number(positionals[1]));
 else runSeeds(Number(values.from), Number(values.count));
 
