@@ -74,8 +74,10 @@ async function firstIndex(port: number): Promise<number> {
 /** Makes the node write a snapshot and cut its log. Resolves with the first index that it still has. */
 async function cutLog(port: number): Promise<number> {
   const before = await firstIndex(port);
-  await ask(port, 'BGREWRITEAOF');
   const deadline = performance.now() + TIMEOUT_MS;
+  // The log may have grown so much that one is under way already.
+  while ((await ask(port, 'INFO', 'persistence')).includes('aof_rewrite_in_progress:1')) await sleep(LOOK_MS);
+  await ask(port, 'BGREWRITEAOF');
   for (;;) {
     const first = await firstIndex(port);
     if (first > before) return first;

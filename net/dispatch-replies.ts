@@ -83,7 +83,7 @@ export class LateReplies {
     dispatcher.log?.advance();
     clients.scheduler.releaseHeld();
     dispatcher.replication?.progressed();
-    dispatcher.runExclusive();
+    dispatcher.exclusive.run();
     shards.resumeStalled();
     clients.flush();
   }

@@ -39,7 +39,7 @@ import { Random } from '../engine/random.ts';
 import type { Reply } from '../engine/reply.ts';
 import { Blocking } from './blocking.ts';
 import { type Clients, PAUSE_NONE } from './clients.ts';
-import { type Applied, Applying } from './dispatch-applying.ts';
+import { Applying } from './dispatch-applying.ts';
 import { Exclusive } from './dispatch-exclusive.ts';
 import { InPlace } from './dispatch-inplace.ts';
 import { ReadPrefix } from './dispatch-read.ts';
@@ -76,6 +76,7 @@ export class Dispatcher implements Executor {
   readonly writes: Writes;
   readonly exclusive: Exclusive;
   readonly replies: LateReplies;
+  readonly applying: Applying;
   /** Whose sessions the replies of workers go to. */
   clients: Clients | undefined = undefined;
   /** Set on a replica: where writes go instead of being run at once, and who says when reads may run. */
@@ -89,7 +90,6 @@ export class Dispatcher implements Executor {
   private readonly inPlace: InPlace;
   private readonly several: SeveralShards;
   private readonly readPrefix: ReadPrefix;
-  private readonly applying: Applying;
   /** What a command with one key looks at, without the way over `shards`. */
   private readonly arenas: readonly Arena[];
   private readonly held: Uint8Array;
@@ -371,46 +371,10 @@ export class Dispatcher implements Executor {
     this.exclusive.add(act);
   }
 
-  // ---------------------------------------------------------------- a replica's part
-
-  /** Before entries of a group's log are applied; `endApplying` follows within the same turn of the event loop. */
-  beginApplying(nowMs: number): void {
-    this.applying.begin(nowMs);
-  }
-
-  /** Runs the write of an entry, or hands it over (dispatch-applying.ts). */
-  apply(row: CommandRow, id: number, isRetry: boolean, ticket: number, seed: number): Applied {
-    return this.applying.apply(row, id, isRetry, ticket, seed);
-  }
-
-  endApplying(): void {
-    this.applying.end();
-  }
-
-  /** The replica has settled, or workers have. */
-  runExclusive(): void {
-    this.exclusive.run();
-  }
-
   /** Before a request that a peer forwarded is looked at: it gets the time of now. */
   beginForwarded(): void {
     const scheduler = this.clients?.scheduler;
     if (scheduler !== undefined) this.call.setClock(scheduler.currentMs());
     this.call.session = undefined;
-  }
-
-  /** Locks the shards of the keys of the request in `call`, until the turn ends. */
-  lockKeys(row: CommandRow): void {
-    this.shards.lockKeys(row);
-  }
-
-  /** Whether any shard has less than this part of its memory left when it takes so many bytes more. */
-  isAnyTight(part: number, bytes: number): boolean {
-    return this.shards.isAnyTight(part, bytes);
-  }
-
-  /** Whether the request in `call` is about such a shard. */
-  isTight(row: CommandRow, part: number, bytes: number): boolean {
-    return this.shards.isTight(row, part, bytes);
   }
 }

@@ -83,6 +83,7 @@ function refuseIfHeld(directory: string, number: number): void {
 }
 
 function isAlive(pid: number, text: string): boolean {
+  if (hasEnded(pid)) return false;
   const now = holderText(pid);
   const isKnown = !now.endsWith(' -\n') && !text.includes(' -');
   if (isKnown) return now === text;
@@ -91,6 +92,17 @@ function isAlive(pid: number, text: string): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Whether nothing is left of it but an entry for its parent, which may be slow to look: no thread of it can write any more. */
+function hasEnded(pid: number): boolean {
+  const stat = readOr(`/proc/${pid}/stat`);
+  if (stat[stat.lastIndexOf(')') + 2] !== 'Z') return false;
+  try {
+    return readdirSync(`/proc/${pid}/task`).length === 1;
+  } catch {
+    return true;
   }
 }
 

@@ -149,16 +149,17 @@ export class Connections implements LinkHandlers {
 
   private accept(socket: net.Socket): void {
     if (this.isClosed || this.strangers.size >= STRANGERS_LIMIT) socket.destroy();
-    else this.open(socket, false);
+    else this.open(socket, new Handshaker('acceptor', this.self, this.options.secret));
   }
 
   private readonly dialed = (socket: net.Socket, dialer: Dialer): void => {
-    dialer.link = this.open(socket, true);
+    const { group, secret } = this.options;
+    const wanted = { group, replica: dialer.address.replica };
+    dialer.link = this.open(socket, new Handshaker('opener', this.self, secret, wanted));
   };
 
-  private open(socket: net.Socket, isOpener: boolean): Link {
-    const handshaker = new Handshaker(isOpener ? 'opener' : 'acceptor', this.self, this.options.secret);
-    const link = new Link(socket, isOpener, handshaker, this.writer, this);
+  private open(socket: net.Socket, handshaker: Handshaker): Link {
+    const link = new Link(socket, handshaker, this.writer, this);
     this.strangers.add(link);
     return link;
   }
@@ -168,7 +169,7 @@ export class Connections implements LinkHandlers {
     if (replicas.length === 0 && !link.isOpener) return;
     const replica = replicas.find(({ group }) => group === this.options.group)?.replica ?? 0;
     const dialer = link.isOpener ? this.dialerOf(link) : undefined;
-    if (replica === 0 || replica === this.options.replica || (link.isOpener && dialer?.address.replica !== replica)) {
+    if (replica === 0 || replica === this.options.replica || (link.isOpener && dialer === undefined)) {
       link.close(`peer: node ${printable(nodeName)} has replica ${replica} there`);
       return;
     }

@@ -11,6 +11,9 @@
  * With an empty secret anybody can make the proof, so whoever reaches the port of peers is believed what it says of itself; it still
  * tells this connection's bytes from those of an earlier one that somebody plays again, since the nonces are in it.
  *
+ * The opener keeps its proof to itself where it finds another replica than the one it has called: at the address of a member that
+ * is gone there may be a newer one, which would take this for the connection with us and end the one it has.
+ *
  * An opener without replicas is a node that wants to join. It has to prove the secret as any other, but need not know the cluster.
  */
 import { randomBytes } from 'node:crypto';
@@ -19,6 +22,8 @@ import { HANDSHAKE, type Handshake, NONCE_BYTES, type PeerMessage, PROTOCOL_VERS
 import { handshakeProof, isProof, type Role } from '../../proto/proof.ts';
 
 const NO_PROOF = new Uint8Array(0);
+
+type GroupReplica = Handshake['replicas'][number];
 
 /** What a node says of itself. */
 export interface Self {
@@ -32,14 +37,17 @@ export interface Self {
 export class Handshaker {
   /** What the other side says of itself, once it has proved what it had to. */
   peer: Handshake | undefined = undefined;
-  private readonly role: Role;
+  readonly role: Role;
   private readonly secret: string;
   private readonly own: Handshake;
+  /** An opener's: which replica has to be there. */
+  private readonly wanted: GroupReplica | undefined;
   /** The opener's first message, while its proof is not here yet. */
   private opener: Handshake | undefined = undefined;
 
-  constructor(role: Role, self: Self, secret: string) {
+  constructor(role: Role, self: Self, secret: string, wanted?: GroupReplica) {
     this.role = role;
+    this.wanted = wanted;
     this.secret = secret;
     const nonce = randomBytes(NONCE_BYTES);
     this.own = { type: HANDSHAKE, version: PROTOCOL_VERSION, ...self, nonce, proof: NO_PROOF };
@@ -59,6 +67,11 @@ export class Handshaker {
   private takeAcceptor(acceptor: Handshake): Handshake {
     this.check(acceptor);
     this.checkProof(acceptor.proof, 'acceptor', this.own, acceptor);
+    const { wanted } = this;
+    if (wanted !== undefined) {
+      const there = acceptor.replicas.find(({ group }) => group === wanted.group)?.replica ?? 0;
+      if (there !== wanted.replica) throw stranger(`node ${printable(acceptor.nodeName)} has replica ${there} there`);
+    }
     this.peer = acceptor;
     return { ...this.own, proof: handshakeProof(this.secret, 'opener', this.own, acceptor) };
   }

@@ -34,7 +34,7 @@ function ask(
   fail: (text: string) => void,
 ): void {
   const self = { clusterId: '', nodeId: request.nodeId, nodeName: request.nodeName, replicas: [] };
-  const link = new Link(socket, true, new Handshaker('opener', self, secret), new FrameWriter(), {
+  const link = new Link(socket, new Handshaker('opener', self, secret), new FrameWriter(), {
     onProven(link: Link): void {
       link.send(request);
       link.flush();

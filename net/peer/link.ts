@@ -69,15 +69,9 @@ export class Link {
   private pingedAtMs = 0;
 
   /** `writer` may be shared by all links of the thread. */
-  constructor(
-    socket: net.Socket,
-    isOpener: boolean,
-    handshaker: Handshaker,
-    writer: FrameWriter,
-    handlers: LinkHandlers,
-  ) {
+  constructor(socket: net.Socket, handshaker: Handshaker, writer: FrameWriter, handlers: LinkHandlers) {
     this.socket = socket;
-    this.isOpener = isOpener;
+    this.isOpener = handshaker.role === 'opener';
     this.handshaker = handshaker;
     this.writer = writer;
     this.handlers = handlers;
@@ -87,7 +81,7 @@ export class Link {
     socket.on('error', (error) => this.close(error.message));
     socket.on('end', () => this.close(CLOSED_BY_PEER));
     socket.on('close', () => this.close(CLOSED_BY_PEER));
-    if (isOpener) {
+    if (this.isOpener) {
       this.send(handshaker.greeting);
       this.flush();
     }

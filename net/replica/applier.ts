@@ -120,7 +120,7 @@ export class Applier {
     const { dispatcher } = this;
     const startedMs = performance.now();
     const before = this.appliedIndex;
-    dispatcher.beginApplying(startedMs);
+    dispatcher.applying.begin(startedMs);
     let entries = 0;
     let isBlocked = false;
     while (this.current !== undefined || this.head < this.queue.length) {
@@ -138,7 +138,7 @@ export class Applier {
       this.queue = this.queue.slice(this.head);
       this.head = 0;
     }
-    dispatcher.endApplying();
+    dispatcher.applying.end();
     if (this.appliedIndex > before) this.hooks.applied(this.appliedIndex, this.nowMs);
     if (!isBlocked && this.head < this.queue.length) this.hooks.more();
     this.fetchMore();
@@ -264,7 +264,7 @@ export class Applier {
     if (row.name === 'once') return this.runOnce(row, index);
     const isRetry = (row.flags & BLOCKING) !== 0 && this.batch.hasSeed;
     const { seed } = this.batch;
-    const applying = dispatcher.apply(row, row.id, isRetry, mayHandOver ? this.ticket : NO_TICKET, seed);
+    const applying = dispatcher.applying.apply(row, row.id, isRetry, mayHandOver ? this.ticket : NO_TICKET, seed);
     this.isOnWorker = applying === APPLYING;
     return applying === APPLY_LATER ? undefined : row;
   }

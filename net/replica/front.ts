@@ -169,7 +169,11 @@ export class ReplicaFront implements Front {
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
-    if (this.isTight && (flags & DENYOOM) !== 0 && this.dispatcher.isTight(row, RESERVED_PART, this.comingBytes)) {
+    if (
+      this.isTight &&
+      (flags & DENYOOM) !== 0 &&
+      this.dispatcher.shards.isTight(row, RESERVED_PART, this.comingBytes)
+    ) {
       return this.reject(ERR.ARENA_FULL);
     }
     if (row.name !== 'spop') {
@@ -182,7 +186,7 @@ export class ReplicaFront implements Front {
     if (!this.isIdle()) return STALLED;
     this.planning = undefined;
     this.hasPlanned = true;
-    this.dispatcher.lockKeys(row);
+    this.dispatcher.shards.lockKeys(row);
     const plan = this.planner.planPop(protocol);
     if (plan !== undefined && requestBytes(plan.request) > LONGEST_WRITE) return this.reject(TOO_LONG_TEXT);
     // One that takes nothing goes into the log too: only then is it known that this node still leads.
@@ -354,7 +358,7 @@ export class ReplicaFront implements Front {
 
   /** Not while a command is staged, since those that go on use the same `call`. */
   endTurn(): void {
-    this.isTight = this.core.isLeader && this.dispatcher.isAnyTight(RESERVED_PART, this.comingBytes);
+    this.isTight = this.core.isLeader && this.dispatcher.shards.isAnyTight(RESERVED_PART, this.comingBytes);
     if (!this.hasPlanned) return;
     this.hasPlanned = false;
     this.resume();

@@ -77,11 +77,11 @@ export class Membership {
     if (!isMember(member)) throw new JoinRefused('its name or address is too long');
     await this.replica.proposeOwn(memberWords(member));
     if (waiting !== undefined) return id;
-    const isFormer = (learner: ReplicaId): boolean =>
+    const wasLearner = (learner: ReplicaId): boolean =>
       request.nodeId !== '' && this.state.roster.get(learner)?.nodeId === request.nodeId;
     // As it is now: it may have changed while the entry was under way.
     const { voters, learners: others } = core.state.config;
-    const learners = others.filter((learner) => !isFormer(learner));
+    const learners = others.filter((learner) => !wasLearner(learner));
     const refusal = this.replica.changeMembers(voters, [...learners, id]);
     if (refusal !== '') fail(refusal);
     this.log.write('notice', `${member.name} joins as learner ${id}`);
@@ -106,9 +106,7 @@ export class Membership {
       const member = state.roster.get(id);
       if (progress === undefined || member === undefined || progress.match === 0) continue;
       if (log.lastIndex - progress.match > CLOSE_ENTRIES) continue;
-      const former = state.roster
-        .all()
-        .filter((m) => m.nodeId !== '' && m.nodeId === member.nodeId && m.replica !== id);
+      const former = state.roster.all().filter((m) => m.replica !== id && isFormer(m, member));
       const voters = config.voters.filter((voter) => !former.some((m) => m.replica === voter));
       const learners = config.learners.filter((learner) => learner !== id);
       const refusal = replica.changeMembers([...voters, id], learners);
@@ -121,6 +119,15 @@ export class Membership {
       return;
     }
   }
+}
+
+/**
+ * Whether a replica is what this member's node was before: by the node's id, or by name and address where the replica was killed
+ * before it could say who it is. Nobody else can be at that address now.
+ */
+function isFormer(replica: Member, member: Member): boolean {
+  if (replica.nodeId !== '') return replica.nodeId === member.nodeId;
+  return replica.name === member.name && replica.host === member.host && replica.peerPort === member.peerPort;
 }
 
 function fail(text: string): never {

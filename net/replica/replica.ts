@@ -333,7 +333,7 @@ export class Replica implements Replication {
     this.reads.advance(index);
     this.front.resume();
     this.dispatcher.advanceClock(nowMs);
-    this.dispatcher.runExclusive();
+    this.dispatcher.exclusive.run();
     this.again = true;
   }
 

@@ -85,6 +85,24 @@ describe('three nodes', () => {
   });
 });
 
+describe('the address of a member that is gone', () => {
+  it('belongs to another now, whose own connections stay as they are', async () => {
+    peerNet = new PeerNet();
+    const [a, b] = await peerNet.start(2);
+    // Older than any twin.
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    a.reach.length = b.reach.length = 0;
+    const port = (await peerNet.proxy(1, 2)).port;
+    a.peers.setMembers([
+      { replica: 2, name: 'n2', host: '127.0.0.1', port },
+      { replica: 9, name: 'n2 before', host: '127.0.0.1', port: b.peers.port },
+    ]);
+    await until(() => a.logged.some((line) => line.includes('replica 9') && line.includes('has replica 2 there')));
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect([a.reach, b.reach]).toEqual([[], []]);
+  });
+});
+
 describe('a lost connection', () => {
   it('is told once, and comes back', async () => {
     peerNet = new PeerNet();

@@ -45,6 +45,8 @@ async function readKey(client: RawClient, key: Uint8Array): Promise<KeyContents 
   ]);
   if (dump === '$-1\r\n') return undefined;
   const value = await contentOf(client, key, type.slice(1, -2), dump);
+  // It may also have expired after that.
+  if ((await client.run('EXISTS', key)) === ':0\r\n') return undefined;
   // Which of the two a short string is depends on how it came about, which no file keeps.
   const form = encoding === '$6\r\nembstr\r\n' ? '$3\r\nraw\r\n' : encoding;
   return { expireAtMs: Number(decode(expireAtMs)), text: `${type}${value}`, encoding: form };

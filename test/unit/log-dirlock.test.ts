@@ -89,6 +89,26 @@ describe('the lock of a directory', () => {
     expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
   });
 
+  it.runIf(existsSync('/proc/self/stat'))(
+    'takes over from a process that has ended and that nobody has asked about',
+    async () => {
+      // Its parent becomes `sleep`, which never asks.
+      const command = '"$@" & exec sleep 60';
+      const words = [process.execPath, '--input-type=module', '-e', HOLDER, MODULE, directory];
+      const parent = spawn('sh', ['-c', command, 'sh', ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+      children.push(parent);
+      await new Promise((resolve) => parent.stdout!.once('data', resolve));
+      expect(() => lockDirectory(directory)).toThrow('in use');
+      const pid = Number(readFileSync(join(directory, 'millrace.lock.1'), 'latin1').split(' ')[0]);
+      process.kill(pid, 'SIGKILL');
+      const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'latin1');
+      while (!stat().includes(') Z ') || readdirSync(`/proc/${pid}/task`).length > 1) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      lockDirectory(directory).release();
+    },
+  );
+
   it('goes to exactly one of many that find a dead holder', async () => {
     for (let round = 0; round < 2; round++) {
       const all = await Promise.all(Array.from({ length: 4 }, holder));

@@ -32,13 +32,15 @@ class Machine {
     const dispatcher = {
       call,
       table,
-      beginApplying: () => {},
-      endApplying: () => {},
-      apply: () => {
-        if (this.isBusy) return APPLY_LATER;
-        this.ran.push(`${call.str(1)} at ${call.nowMs}`);
-        if (this.replyText !== '') call.reply.error(this.replyText);
-        return APPLIED;
+      applying: {
+        begin: () => {},
+        end: () => {},
+        apply: () => {
+          if (this.isBusy) return APPLY_LATER;
+          this.ran.push(`${call.str(1)} at ${call.nowMs}`);
+          if (this.replyText !== '') call.reply.error(this.replyText);
+          return APPLIED;
+        },
       },
     } as unknown as Dispatcher;
     this.applier = new Applier(dispatcher, new GroupState(), {

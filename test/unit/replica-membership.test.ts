@@ -10,7 +10,15 @@ import { GroupState } from '../../net/replica/state.ts';
 class FakeLeader {
   readonly isLeader = true;
   readonly core = {
-    state: { config: new Configuration([1, 2, 3], [], [], 3), peers: { find: () => undefined }, knowsCommit: false },
+    state: {
+      config: new Configuration([1, 2, 3], [], [], 3),
+      configs: { currentIndex: 1 },
+      log: { lastIndex: 9 },
+      applied: 9,
+      commit: 9,
+      peers: { find: (): object | undefined => undefined },
+      knowsCommit: false,
+    },
   };
   readonly state = new GroupState();
   private readonly due: (() => void)[] = [];
@@ -82,6 +90,34 @@ describe('nodes that join', () => {
     const first = members.add(node('a'));
     await leader.apply();
     expect(await members.add(node('a'))).toBe(await first);
+  });
+
+  it.each([
+    ['said who it is', 'a'.repeat(32)],
+    ['was killed before it could say who it is', ''],
+  ])('take the place of the replica that the node was before, which %s', async (_, formerId) => {
+    const { leader, members } = begin();
+    const { state } = leader.core;
+    const place = (replica: number, nodeId: string, peerPort: number) =>
+      leader.state.roster.set({
+        replica,
+        nodeId,
+        name: replica === 1 ? 'b' : 'a',
+        host: '127.0.0.1',
+        peerPort,
+        clientPort: 7009,
+      });
+    place(1, '', 17008);
+    place(2, formerId, formerId === '' ? 17009 : 17007);
+    // Of the same name, at another address.
+    place(3, '', 17006);
+    const added = members.add(node('a'));
+    await leader.apply();
+    expect(await added).toBe(4);
+    state.peers.find = () => ({ match: 9 });
+    state.knowsCommit = true;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(state.config).toMatchObject({ voters: [1, 3, 4], learners: [] });
   });
 
   it('do not undo what changed while they were added', async () => {
