@@ -53,14 +53,16 @@ describe.each(MODES)('dispatch %s, two workers', (mode) => {
     let mixed = '';
     let reads = 0;
     const until = Date.now() + 1500;
+    // On a busy machine it takes longer.
+    const goesOn = (): boolean => Date.now() < until || reads <= 100;
     const write = async (client: RawClient, name: string): Promise<void> => {
-      for (let n = 0; Date.now() < until; n++) {
+      for (let n = 0; goesOn(); n++) {
         const batch = [0, 1, 2, 3].map((k) => ['mset', ...keys.flatMap((key) => [key, `${name}${n}.${k}`])]);
         await client.pipeline(batch);
       }
     };
     const read = async (client: RawClient): Promise<void> => {
-      while (Date.now() < until) {
+      while (goesOn()) {
         for (const reply of await client.pipeline(Array.from({ length: 8 }, () => ['mget', ...keys]))) {
           reads++;
           const values = new Set(reply.split('\r\n').filter((line) => !/^[*$]/.test(line) && line !== ''));
@@ -70,7 +72,6 @@ describe.each(MODES)('dispatch %s, two workers', (mode) => {
     };
     await Promise.all([...writers.map((client, i) => write(client, `w${i}-`)), ...readers.map(read)]);
     expect(mixed).toBe('');
-    expect(reads).toBeGreaterThan(100);
     for (const client of [...writers, ...readers]) client.close();
   });
 
