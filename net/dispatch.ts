@@ -64,6 +64,11 @@ export type DispatchMode = (typeof DISPATCH_MODES)[number];
 const HAND_OVER_US = 100;
 /** Commands over every key start with this cost, until they are measured. */
 const HEAVY_US = 1000;
+/**
+ * So many commands queued for one shard, and a cheap one waits until they are done and then runs here, instead of queueing too:
+ * otherwise a queue that a worker without a processor of its own works off as slowly as it grows would never end.
+ */
+const LONG_QUEUE = 32;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 
 export class Dispatcher implements Executor {
@@ -226,6 +231,10 @@ export class Dispatcher implements Executor {
     this.shards.locks.release(shard);
     if (session.windowFull) return this.stall(session);
     if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);
+    if (this.queued[shard] >= LONG_QUEUE && this.runsHere(id)) {
+      this.shards.markOne(shard);
+      return this.shards.fence(session);
+    }
     const outcome = this.handOver(session, row, id, this.workers.ofShard(shard), shard);
     if (outcome === QUEUED) this.queued[shard]++;
     return outcome;

@@ -1,7 +1,8 @@
 /**
  * The background pool: threads for work that takes long and belongs to no shard, such as writing and reading snapshot
- * files. One per node, made on the main thread. A thread starts with the first task that finds none idle (some 30 ms),
- * and ends by itself when it has had nothing to do for a second, so a node that does not save has no thread for it.
+ * files. One per node, made on the main thread. One thread is there from the start: to begin one takes a tenth of a second of a
+ * processor, at the priority of those who serve, and that beside clients is a stall of several. Others start with a task that
+ * finds none idle, and end when they have had nothing to do for a second.
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +20,7 @@ export class BackgroundPool {
   private readonly piscina = new Piscina({
     // The entry is a file of its own; from source it is TypeScript, which Node runs as it is.
     filename: fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './task.ts' : './task.js', import.meta.url)),
-    minThreads: 0,
+    minThreads: 1,
     maxThreads: MAX_THREADS,
     idleTimeout: IDLE_MS,
   });

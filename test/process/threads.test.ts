@@ -14,6 +14,34 @@ function bulk(text: string): string {
   return `$${text.length}\r\n${text}\r\n`;
 }
 
+describe('dispatch auto', () => {
+  it('answers cheap commands behind a long one in their order, when more come than may queue for its shard', async () => {
+    const node = await TestNode.start('--dispatch', 'auto', '--workers', '1', '--shards', '1');
+    try {
+      const clients = await Promise.all(Array.from({ length: 8 }, () => node.connect()));
+      const fill = Array.from({ length: 60_000 }, (_, i) => ['set', `fill:${i}`, 'x']);
+      await clients[0].pipeline(fill);
+      const long = clients[0].run('keys', 'nothing*');
+      const behind = clients.slice(1).map(async (client, c) => {
+        const commands: Arg[][] = [];
+        const expected: string[] = [];
+        for (let i = 0; i < 100; i++) {
+          commands.push(['rpush', `list:${c}`, String(i)], ['incr', 'sum'], ['lindex', `list:${c}`, '-1']);
+          expected.push(`:${i + 1}\r\n`, 'sum', bulk(String(i)));
+        }
+        const replies = await client.pipeline(commands);
+        expect(replies.map((reply, i) => (i % 3 === 1 ? 'sum' : reply))).toEqual(expected);
+      });
+      expect(await long).toBe('*0\r\n');
+      await Promise.all(behind);
+      expect(await clients[0].run('get', 'sum')).toBe(bulk('700'));
+      for (const client of clients) client.close();
+    } finally {
+      node.stop();
+    }
+  });
+});
+
 describe.each(MODES)('dispatch %s, two workers', (mode) => {
   let node: TestNode;
 
