@@ -132,7 +132,7 @@ function phaseRow(name: string, side: Side, phases: readonly PhaseResult[]): str
   ];
 }
 
-function snapshotSection({ rate, samples }: SnapshotResults): string[] {
+function snapshotSection({ rate, idlePausesMs, samples }: SnapshotResults): string[] {
   const bySide = SIDES.map((side) => ({ side, mine: samples.filter((sample) => sample.side === side) }));
   const latencies = bySide.flatMap(({ side, mine }) => [
     phaseRow(
@@ -146,6 +146,7 @@ function snapshotSection({ rate, samples }: SnapshotResults): string[] {
       mine.map(({ without }) => without),
     ),
   ]);
+  latencies.push(['a process of Node that does nothing', '-', '-', '-', '-', spread(idlePausesMs, 2), '-']);
   const facts = bySide.map(({ side, mine }) => {
     const all = (value: (sample: SnapshotSample) => number, digits: number): string => spread(mine.map(value), digits);
     const copied = (sample: SnapshotSample): number => (sample.copyOnWriteBytes / sample.usedBytes) * 100;
@@ -165,7 +166,8 @@ function snapshotSection({ rate, samples }: SnapshotResults): string[] {
     '## A snapshot under load',
     `Half GET half SET over all keys (16 bytes, values of 100), ${rate} requests a second whatever the server does: a third ` +
       'of what the slower one answers at -P 1. Milliseconds from the moment a request was due. The event loop is watched ' +
-      'every millisecond from inside the process. The load generator is a Node program and has pauses of its own.',
+      'every millisecond from inside the process; so is a process that does nothing, alone on the same core, which shows what ' +
+      'the machine takes. The load generator is a Node program and has pauses of its own.',
     table(['', 'p50', 'p99', 'p99.9', 'longest', 'longest pause of the event loop', "the load's own"], latencies),
     'Memory in % of used_memory: the peak of the resident memory above what it was at the beginning, during the snapshot and ' +
       'without one; and what was copied because of the snapshot (INFO rdb_last_cow_size): in Redis pages that the parent or ' +

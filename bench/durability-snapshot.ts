@@ -3,8 +3,9 @@
  * long it takes, how large it is. Each server is alone; every round starts it anew and fills it until used_memory is there.
  */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FillResult, SnapshotResult } from './durability-load.ts';
-import { pausesOption } from './durability-pauses.ts';
+import { pausesOption, readPauses } from './durability-pauses.ts';
 import {
   benchmark,
   fileBytes,
@@ -28,6 +29,9 @@ const QUICK_BYTES = 32 * 1024 ** 2;
 const SATURATION_REQUESTS = 300_000;
 /** The part of what the slower server can take that the load asks for. */
 const LOAD_PART = 1 / 3;
+/** How long the process that does nothing is watched: about as long as a snapshot takes. */
+const IDLE_SECONDS = 25;
+const IDLE_START_MS = 1000;
 export const SNAPSHOT_FILE = /\.mrs$|\.rdb$/;
 
 export interface SnapshotSample extends SnapshotResult {
@@ -39,6 +43,8 @@ export interface SnapshotSample extends SnapshotResult {
 
 export interface SnapshotResults {
   rate: number;
+  /** By round: the longest pause of a process of Node's that does nothing, on the servers' core and alone there. */
+  idlePausesMs: number[];
   samples: SnapshotSample[];
 }
 
@@ -83,14 +89,34 @@ async function snapshotOf(plan: Plan, side: Side, round: number, rate: number): 
   }
 }
 
+/** What the machine itself takes from an event loop, watched in the same way. */
+async function idlePauseMs(plan: Plan): Promise<number> {
+  const dir = makeDirectory();
+  const pauses = join(dir, 'pauses.json');
+  const command = `node ${pausesOption(pauses)} --eval=setInterval(Boolean,1000)`;
+  const idle = await Server.start({ name: 'an idle process', command, probe: async () => {} }, plan.firstPort);
+  try {
+    await sleep(IDLE_START_MS);
+    await readPauses(idle.pid, pauses);
+    await sleep((plan.quick ? 1 : IDLE_SECONDS) * 1000);
+    return (await readPauses(idle.pid, pauses)).maxMs;
+  } finally {
+    await idle.stop();
+    removeDirectory(dir);
+  }
+}
+
 export async function measureSnapshots(plan: Plan): Promise<SnapshotResults> {
   const rate = await findRate(plan);
   const samples: SnapshotSample[] = [];
+  const idlePausesMs: number[] = [];
   for (let round = 0; round < plan.rounds; round++) {
+    progress(`round ${round + 1} of ${plan.rounds}: a process that does nothing`);
+    idlePausesMs.push(await idlePauseMs(plan));
     for (const side of inOrder(round)) {
       progress(`round ${round + 1} of ${plan.rounds}: snapshot of ${NAMES[side]} at ${rate} requests a second`);
       samples.push(await snapshotOf(plan, side, round, rate));
     }
   }
-  return { rate, samples };
+  return { rate, idlePausesMs, samples };
 }
