@@ -62,6 +62,9 @@ const TESTS: readonly Test[] = [
   { name: 'XADD', args: ['XADD', 'mystream', '*', 'myfield', 'data'], maxRequests: 500_000, clears: 'mystream' },
 ];
 
+/** What the constant server is asked, and compared by. */
+const FLOOR_TEST = TESTS[3];
+
 const SECTIONS = ['throughput', 'latency', 'memory'];
 const HELP = `Usage: npm run bench:redis -- [options]
 
@@ -71,7 +74,7 @@ const HELP = `Usage: npm run bench:redis -- [options]
   --tests A,B             of ${TESTS.map((test) => test.name).join(', ')} (all)
   --pipelines 1,16        pipeline depths (1,16,64)
   --keyspace N            redis-benchmark -r N: random keys instead of one
-  --port N                first of two ports to use (20100)
+  --port N                first of three ports to use (20100)
   --under-test COMMAND    what to measure (node dist/net/main.js --port {port} --dir {dir} --save '')
   --against COMMAND       what to compare with (redis-server --port {port} --dir {dir} --save '' --appendonly no)
   --names A,B             their names in the tables (Millrace,Redis)
@@ -175,6 +178,18 @@ async function warmUp(servers: [Server, Server], round: number): Promise<void> {
   await inTurn(servers, round, (server) => ask(server.port, 'FLUSHALL'));
 }
 
+/** The server of floor.ts, which answers constants, while the two others are stopped. */
+async function measureFloor(pipeline: number, results: Results): Promise<void> {
+  const spec = { name: 'a constant server', command: `node bench/floor.ts {port} ${pipeline}` };
+  const server = await Server.start(spec, firstPort + 2);
+  try {
+    await benchmark(server, FLOOR_TEST, pipeline);
+    results.floors.push({ pipeline, ...(await benchmark(server, FLOOR_TEST, pipeline)) });
+  } finally {
+    await server.stop();
+  }
+}
+
 async function throughputRound(servers: [Server, Server], round: number, results: Results): Promise<void> {
   await warmUp(servers, round);
   for (const pipeline of pipelines) {
@@ -182,6 +197,10 @@ async function throughputRound(servers: [Server, Server], round: number, results
       progress(`round ${round + 1} of ${rounds}: ${test.name} -P ${pipeline}`);
       const pair = await inTurn(servers, round, (server) => benchmark(server, test, pipeline));
       results.throughput.push({ test: test.name, pipeline, ...pair });
+    }
+    if (tests.includes(FLOOR_TEST)) {
+      progress(`round ${round + 1} of ${rounds}: a constant server -P ${pipeline}`);
+      await measureFloor(pipeline, results);
     }
     // What one depth has piled up in lists and streams is not carried into the next.
     await inTurn(servers, round, (server) => ask(server.port, 'FLUSHALL'));
@@ -273,7 +292,15 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const results: Results = { ourName, theirName, setting: await setting(), throughput: [], latency: [], memory: [] };
+  const results: Results = {
+    ourName,
+    theirName,
+    setting: await setting(),
+    throughput: [],
+    floors: [],
+    latency: [],
+    memory: [],
+  };
   if (sections.includes('throughput') || sections.includes('latency')) {
     for (let round = 0; round < rounds; round++) {
       const servers = await startBoth();

@@ -19,6 +19,11 @@ export interface ThroughputSample {
   p99Ms: number;
 }
 
+/** A server on node:net that parses nothing and answers constants, in one round. */
+export interface FloorSample extends ThroughputSample {
+  pipeline: number;
+}
+
 export interface LatencyPair {
   command: string;
   rate: number;
@@ -40,6 +45,7 @@ export interface Results {
   /** Lines about the machine, the versions and the command lines. */
   setting: string[];
   throughput: ThroughputPair[];
+  floors: FloorSample[];
   latency: LatencyPair[];
   memory: MemorySample[];
 }
@@ -108,6 +114,30 @@ function throughputSection(results: Results, pipeline: number): string {
     ...['p50 ms', 'p99 ms'],
   ];
   return `### redis-benchmark -P ${pipeline}\n\n${table(head, rows)}`;
+}
+
+function floorSection(results: Results): string {
+  const { ourName, theirName, floors } = results;
+  const rows = [...new Set(floors.map(({ pipeline }) => pipeline))].map((pipeline) => {
+    const mine = floors.filter((sample) => sample.pipeline === pipeline);
+    const pairs = rounds(results, 'GET', pipeline);
+    const floorUs = median(mine.map(({ cpuUs }) => cpuUs));
+    const theirUs = median(pairs.map(({ theirs }) => theirs.cpuUs));
+    return [
+      `-P ${pipeline}`,
+      thousands(median(mine.map(({ requestsPerSecond }) => requestsPerSecond))),
+      floorUs.toFixed(2),
+      median(pairs.map(({ ours }) => ours.cpuUs)).toFixed(2),
+      theirUs.toFixed(2),
+      ratio(theirUs / floorUs),
+    ];
+  });
+  const head = ['', 'constant req/s', 'constant µs', `${ourName} GET µs`, `${theirName} GET µs`, 'at most'];
+  return (
+    '### What node:net leaves to be won\n\nCPU per request of a server that reads and writes as Millrace does, parses nothing and ' +
+    `answers constants (\`bench/floor.ts\`), beside a GET of both. A server on node:net that cost nothing more would be so many times ` +
+    `as fast as ${theirName} ("at most"), where the server is what limits.\n\n${table(head, rows)}`
+  );
 }
 
 function latencySection(results: Results): string {
@@ -222,6 +252,7 @@ export function report(results: Results): string {
   for (const pipeline of new Set(results.throughput.map((pair) => pair.pipeline))) {
     sections.push(throughputSection(results, pipeline));
   }
+  if (results.floors.length > 0) sections.push(floorSection(results));
   if (results.latency.length > 0) sections.push(latencySection(results));
   if (results.memory.length > 0) sections.push(memorySection(results));
   return `${sections.join('\n\n')}\n`;

@@ -20,6 +20,7 @@ describe('the report of the comparison', () => {
       theirName: 'Theirs',
       setting: ['a machine'],
       // The machine ran at half speed in the second round: the ratios do not mind, ratios of medians would.
+      floors: [],
       throughput: [
         { test: 'GET', pipeline: 16, ours: sample(2_000_000), theirs: sample(1_000_000) },
         { test: 'GET', pipeline: 16, ours: sample(1_000_000), theirs: sample(500_000) },
