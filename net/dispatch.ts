@@ -218,11 +218,10 @@ export class Dispatcher implements Executor {
 
   private executeSingle(session: Session, row: CommandRow, id: number): Outcome {
     const call = this.call;
-    // It may have one from when somebody waited for its key.
-    if (this.fences.count > 0) this.shards.unfence(session.id);
     call.hashKey(row.firstKey);
     const shard = call.arena.shard;
     if (this.queued[shard] === 0 && this.runsHere(id) && (this.held[shard] === 1 || this.shards.borrow(shard))) {
+      if (this.fences.count > 0) this.shards.unfence(session.id);
       this.run(row, id);
       if ((row.flags & WRITE) !== 0) compactStep(this.arenas[shard]);
       return DONE;
@@ -230,7 +229,11 @@ export class Dispatcher implements Executor {
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
     this.shards.locks.release(shard);
     if (session.windowFull) return this.stall(session);
-    if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);
+    if (this.fences.count > 0 && this.fences.encloses(shard)) {
+      // Its own fence stays until nothing is queued any more: taken away and put anew, it would let two sessions wake each other for ever.
+      if (this.queued[shard] > 0 || !this.fences.isHolder(session.id, shard)) return this.stall(session);
+      this.shards.unfence(session.id);
+    }
     if (this.queued[shard] >= LONG_QUEUE && this.runsHere(id)) {
       this.shards.markOne(shard);
       return this.shards.fence(session);

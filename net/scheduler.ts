@@ -208,7 +208,11 @@ export class Scheduler {
 
   /** The check phase of the event loop: after all reads of this turn. */
   private readonly endTick = (): void => {
-    while (this.backlogHead < this.backlog.length && !this.exhausted) this.backlog[this.backlogHead++].takeTurn();
+    while (this.backlogHead < this.backlog.length && !this.exhausted) {
+      this.backlog[this.backlogHead++].takeTurn();
+      // A turn counts also where it ran nothing.
+      if (--this.credit <= 0) this.overBudget();
+    }
     if (this.backlogHead === this.backlog.length) {
       if (this.backlogHead > 0) this.backlog = [];
       this.backlogHead = 0;

@@ -16,7 +16,7 @@ function bulk(text: string): string {
 
 describe('dispatch auto', () => {
   it('answers cheap commands behind a long one in their order, when more come than may queue for its shard', async () => {
-    const node = await TestNode.start('--dispatch', 'auto', '--workers', '1', '--shards', '1');
+    const node = await TestNode.start('--dispatch', 'auto', '--workers', '1', '--shards', '2');
     try {
       const clients = await Promise.all(Array.from({ length: 8 }, () => node.connect()));
       const fill = Array.from({ length: 60_000 }, (_, i) => ['set', `fill:${i}`, 'x']);
