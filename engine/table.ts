@@ -134,6 +134,7 @@ function tagOf(hash: number): number {
 /** The record whose key is these bytes, 0 when there is none. */
 export function tableFind(a: Arena, t: Offset, hash: number, buf: Uint8Array, start: number, length: number): Offset {
   const u32 = a.u32;
+  const view = viewOf(buf);
   const pattern = Math.imul(tagOf(hash), TAG_ONES);
   let bucket = bucketOffset(a, t, bucketOf(a, t, hash));
   do {
@@ -145,7 +146,7 @@ export function tableFind(a: Arena, t: Offset, hash: number, buf: Uint8Array, st
       while (match !== 0) {
         const lowest = 31 - Math.clz32(match & -match);
         const record = u32[word + PLACES_OFFSET + (group << 2) + (lowest >>> 3)];
-        if (record !== 0 && keyEquals(a, record, buf, start, length)) return record;
+        if (record !== 0 && keyEquals(a, record, view, start, length)) return record;
         match &= match - 1;
       }
     }
@@ -154,19 +155,27 @@ export function tableFind(a: Arena, t: Offset, hash: number, buf: Uint8Array, st
   return 0;
 }
 
+let viewed: Uint8Array = new Uint8Array(0);
+let lastView: DataView = new DataView(viewed.buffer);
+
+/** A view of an array's bytes, for words at any offset. The last one is kept: nearly all keys lie in one buffer. */
+function viewOf(bytes: Uint8Array): DataView {
+  if (bytes !== viewed) {
+    lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    viewed = bytes;
+  }
+  return lastView;
+}
+
 /** Whether the record's key is these bytes. Keys lie 8-aligned, so they are compared four bytes at a time. */
-export function keyEquals(a: Arena, record: Offset, buf: Uint8Array, start: number, length: number): boolean {
+function keyEquals(a: Arena, record: Offset, view: DataView, start: number, length: number): boolean {
   const i32 = a.i32;
   if (i32[(record + 8) >>> 2] !== length) return false;
   const key = record + RECORD_HEADER_BYTES + ((i32[record >>> 2] & HEAD_EXPIRY) === 0 ? 0 : EXPIRY_BYTES);
   let i = 0;
-  for (; i + 4 <= length; i += 4) {
-    const at = start + i;
-    const word = buf[at] | (buf[at + 1] << 8) | (buf[at + 2] << 16) | (buf[at + 3] << 24);
-    if (i32[(key + i) >>> 2] !== word) return false;
-  }
+  for (; i + 4 <= length; i += 4) if (i32[(key + i) >>> 2] !== view.getInt32(start + i, true)) return false;
   const u8 = a.u8;
-  for (; i < length; i++) if (u8[key + i] !== buf[start + i]) return false;
+  for (; i < length; i++) if (u8[key + i] !== view.getUint8(start + i)) return false;
   return true;
 }
 

@@ -19,9 +19,11 @@ import { copyBytes, createRecordAt, deleteRecord, dropInline, overwriteRecord, r
 import {
   ENC_ROOT,
   HEAD_EXPIRY,
+  HEAD_OF_VALUE,
   HEAD_RAW,
   HEAD_TEXT,
   keyLength,
+  RECORD_HEADER_BYTES,
   recordExpiry,
   recordType,
   setRecordEncoding,
@@ -69,6 +71,11 @@ export function setString(
   expireAtMs: number,
 ): Offset {
   const a = c.arena;
+  // The usual case, a value as long as the last one: its bytes, and nothing else.
+  if (record !== 0 && expireAtMs === 0 && valueWord(a, record) === length && isPlain(a, record)) {
+    copyBytes(a.u8, record + RECORD_HEADER_BYTES + keyLength(a, record), from, start, length);
+    return record;
+  }
   if (expireAtMs === KEEP_EXPIRY) {
     expireAtMs = record === 0 || (a.u32[record >>> 2] & HEAD_EXPIRY) === 0 ? 0 : recordExpiry(a, record);
   }
@@ -82,6 +89,11 @@ export function setString(
   const to = makeRecord(c, i, record, length, expireAtMs);
   copyBytes(a.u8, valueStart(a, to), from, start, length);
   return to;
+}
+
+/** Whether the value is an inline string with nothing special about it, and no expiry. */
+function isPlain(a: Arena, record: Offset): boolean {
+  return (a.u32[record >>> 2] & HEAD_OF_VALUE) === TYPE_STRING;
 }
 
 function makeRecord(c: Call, i: number, record: Offset, inlineBytes: number, expireAtMs: number): Offset {
