@@ -64,11 +64,6 @@ export type DispatchMode = (typeof DISPATCH_MODES)[number];
 const HAND_OVER_US = 100;
 /** Commands over every key start with this cost, until they are measured. */
 const HEAVY_US = 1000;
-/**
- * So many commands queued for one shard, and a cheap one waits until they are done and then runs here, instead of queueing too:
- * otherwise a queue that a worker without a processor of its own works off as slowly as it grows would never end.
- */
-const LONG_QUEUE = 32;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 
 export class Dispatcher implements Executor {
@@ -218,10 +213,11 @@ export class Dispatcher implements Executor {
 
   private executeSingle(session: Session, row: CommandRow, id: number): Outcome {
     const call = this.call;
+    // It may have one from when somebody waited for its key.
+    if (this.fences.count > 0) this.shards.unfence(session.id);
     call.hashKey(row.firstKey);
     const shard = call.arena.shard;
     if (this.queued[shard] === 0 && this.runsHere(id) && (this.held[shard] === 1 || this.shards.borrow(shard))) {
-      if (this.fences.count > 0) this.shards.unfence(session.id);
       this.run(row, id);
       if ((row.flags & WRITE) !== 0) compactStep(this.arenas[shard]);
       return DONE;
@@ -229,15 +225,7 @@ export class Dispatcher implements Executor {
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
     this.shards.locks.release(shard);
     if (session.windowFull) return this.stall(session);
-    if (this.fences.count > 0 && this.fences.encloses(shard)) {
-      // Its own fence stays until nothing is queued any more: taken away and put anew, it would let two sessions wake each other for ever.
-      if (this.queued[shard] > 0 || !this.fences.isHolder(session.id, shard)) return this.stall(session);
-      this.shards.unfence(session.id);
-    }
-    if (this.queued[shard] >= LONG_QUEUE && this.runsHere(id)) {
-      this.shards.markOne(shard);
-      return this.shards.fence(session);
-    }
+    if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);
     const outcome = this.handOver(session, row, id, this.workers.ofShard(shard), shard);
     if (outcome === QUEUED) this.queued[shard]++;
     return outcome;

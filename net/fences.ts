@@ -24,10 +24,6 @@ export class Fences {
     return this.holder[shard] !== 0;
   }
 
-  isHolder(session: number, shard: number): boolean {
-    return this.holder[shard] === session;
-  }
-
   /** Whether another than `session` has a fence around a marked shard. */
   excludes(session: number, marked: Uint8Array): boolean {
     if (this.count === 0) return false;
