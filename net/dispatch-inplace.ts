@@ -51,7 +51,7 @@ export class InPlace {
     if (session.hasOutstanding) return shards.stall(session);
     shards.mark(row);
     if (!shards.isUnqueued()) return shards.fence(session);
-    shards.borrowMarked();
+    this.dispatcher.borrowMarked();
     this.dispatcher.run(row, id);
     shards.compactMarked();
     shards.unfence(session.id);

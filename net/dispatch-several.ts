@@ -32,7 +32,7 @@ export class SeveralShards {
     const writes = (row.flags & WRITE) !== 0;
     const isUnqueued = shards.isUnqueued();
     if (count === 0 || (isUnqueued && dispatcher.runsHere(id))) {
-      shards.borrowMarked();
+      dispatcher.borrowMarked();
       dispatcher.run(row, id);
       if (!writes) return DONE;
       shards.compactMarked();

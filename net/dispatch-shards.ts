@@ -68,6 +68,11 @@ export class MainShards {
 
   // ---------------------------------------------------------------- one shard
 
+  /** `borrow` where that takes no time: the lock is free, and nothing is to be done beside; false where it may. */
+  borrowAtOnce(shard: number): boolean {
+    return !this.isDue(shard) && !this.isSweeping(shard) && this.locks.tryTake(shard);
+  }
+
   /** Takes a shard's lock until the end of the turn; false when it cannot be had soon. */
   borrow(shard: number): boolean {
     const { locks } = this;
@@ -78,13 +83,20 @@ export class MainShards {
     return true;
   }
 
+  private isDue(shard: number): boolean {
+    return this.arenas[shard].f64[COUNTER_NEXT_EXPIRY] <= this.clock.settledMs;
+  }
+
+  /** Whether this thread takes part in the sweep of the shard now. */
+  private isSweeping(shard: number): boolean {
+    return this.saver !== undefined && !isSwept(this.arenas[shard]) && !this.saver.isBehind;
+  }
+
   /** A little of what its worker has to do in a shard just borrowed: under full load that hardly gets the lock. */
   private keepHouse(shard: number): void {
     const arena = this.arenas[shard];
-    const { settledMs } = this.clock;
-    if (arena.f64[COUNTER_NEXT_EXPIRY] <= settledMs) expireDue(arena, settledMs, EXPIRE_BUCKETS);
-    const { saver } = this;
-    if (saver !== undefined && !isSwept(arena) && !saver.isBehind) sweepStep(arena, saver, SWEEP_BUCKETS);
+    if (this.isDue(shard)) expireDue(arena, this.clock.settledMs, EXPIRE_BUCKETS);
+    if (this.isSweeping(shard)) sweepStep(arena, this.saver as Saver, SWEEP_BUCKETS);
   }
 
   // ---------------------------------------------------------------- marked shards
@@ -110,7 +122,16 @@ export class MainShards {
     this.locks.takeMarked(this.marked);
   }
 
-  /** The same for a client's command, with housekeeping. */
+  /** `borrowMarked` where that takes no time, as `borrowAtOnce`. */
+  borrowMarkedAtOnce(): boolean {
+    const { marked, locks } = this;
+    for (let shard = 0; shard < marked.length; shard++) {
+      if (marked[shard] === 1 && locks.held[shard] === 0 && !this.borrowAtOnce(shard)) return false;
+    }
+    return true;
+  }
+
+  /** `lockMarked` for a client's command, with housekeeping. */
   borrowMarked(): void {
     const { marked } = this;
     this.locks.takeMarked(marked);
