@@ -307,15 +307,17 @@ describe('a snapshot loaded by several threads', () => {
 });
 
 describe('BackgroundPool', () => {
-  it('has threads only while there is work', async () => {
+  it('has one thread from the start, and others only while there is work for them', async () => {
     const own = new BackgroundPool();
-    expect(own.threads).toBe(0);
-    const writer = new SnapshotWriter(own, pending);
-    writer.start(targetAt(1));
     expect(own.threads).toBe(1);
-    await writer.finish();
-    for (let waited = 0; own.threads > 0 && waited < 5000; waited += 50) await new Promise((r) => setTimeout(r, 50));
-    expect(own.threads).toBe(0);
+    const writers = [new SnapshotWriter(own, pending), new SnapshotWriter(own, pending)];
+    writers.forEach((writer, i) => {
+      writer.start(targetAt(i + 1));
+    });
+    await Promise.all(writers.map((writer) => writer.finish()));
+    expect(own.threads).toBe(2);
+    for (let waited = 0; own.threads > 1 && waited < 5000; waited += 50) await new Promise((r) => setTimeout(r, 50));
+    expect(own.threads).toBe(1);
     await own.close();
   });
 });
