@@ -158,7 +158,10 @@ export function tableFind(a: Arena, t: Offset, hash: number, buf: Uint8Array, st
 let viewed: Uint8Array = new Uint8Array(0);
 let lastView: DataView = new DataView(viewed.buffer);
 
-/** A view of an array's bytes, for words at any offset. The last one is kept: nearly all keys lie in one buffer. */
+/**
+ * A view of an array's bytes, for words at any offset. The last one is kept, since nearly all keys lie in one buffer; keys from two by
+ * turns cost a view each.
+ */
 function viewOf(bytes: Uint8Array): DataView {
   if (bytes !== viewed) {
     lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

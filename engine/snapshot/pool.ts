@@ -1,7 +1,7 @@
 /**
  * The background pool: threads for work that takes long and belongs to no shard, such as writing and reading snapshot
- * files. One per node, made on the main thread. One thread is there from the start: to begin one takes a tenth of a second of a
- * processor, at the priority of those who serve, and that beside clients is a stall of several. Others start with a task that
+ * files. One per node, made on the main thread. One thread is there from the start: to begin one loads and compiles its
+ * modules at the priority of those who serve, and where they share a processor that took 0.7 s of the stall at a snapshot's beginning. Others start with a task that
  * finds none idle, and end when they have had nothing to do for a second.
  */
 import { availableParallelism } from 'node:os';
