@@ -24,8 +24,8 @@ function answerAll(): void {
   waiting.length = 0;
 }
 
-const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (accepted) => {
-  const socket = readShared(accepted, shared, () => {
+const server = net.createServer({ noDelay: true }, (socket) => {
+  readShared(socket, shared, () => {
     if (waiting.length === 0) setImmediate(answerAll);
     waiting.push(socket);
   });

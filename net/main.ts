@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The executable: reads the command line, puts a node together, serves until it is told to stop. */
-import './inlining.ts';
+import './v8flags.ts';
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';

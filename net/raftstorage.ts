@@ -78,9 +78,6 @@ export class RaftStorage implements ReplicaStorage {
   /** The last batch handed over, and the last that was told to be persisted. */
   private written = 0;
   private persisted = 0;
-  /** The last batch that is persisted as soon as those before it, which are: it had nothing to write. */
-  private due = 0;
-  private readonly whenDue = () => this.tellDue();
   private readonly questions = new Map<number, Question>();
   private lastQuestion = 0;
   private isClosing = false;
@@ -144,17 +141,17 @@ export class RaftStorage implements ReplicaStorage {
 
   // ---------------------------------------------------------------- batches
 
-  write(batch: number, hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): void {
-    const isIdle = this.written <= Math.max(this.persisted, this.due);
+  write(batch: number, hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): boolean {
+    const isIdle = this.written === this.persisted;
     this.written = batch;
     if (isIdle && hardState === null && snapshot === null && entries.length === 0) {
-      this.due = batch;
-      queueMicrotask(this.whenDue);
-      return;
+      this.persisted = batch;
+      return true;
     }
     const head: Unsent = { batch, hardState, snapshot, entries, next: -1 };
     if (this.unsent.length > 0 || !this.send(head)) this.unsent.push(head);
     this.link.call();
+    return false;
   }
 
   /** Hands over what there is room for; whether that is all. */
@@ -193,12 +190,6 @@ export class RaftStorage implements ReplicaStorage {
     this.persisted = persisted;
     this.onPersisted(persisted);
   }
-  private tellDue(): void {
-    if (this.due <= this.persisted) return;
-    this.persisted = this.due;
-    this.onPersisted(this.due);
-  }
-
   // ---------------------------------------------------------------- questions
 
   async begin(identity: Identity): Promise<void> {

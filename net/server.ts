@@ -5,7 +5,7 @@
 import net from 'node:net';
 import type { Clients } from './clients.ts';
 import { DirectWriter, type WriteHandle } from './directwrite.ts';
-import { fileDescriptor, type OnBytes, readByEvents, readShared } from './onread.ts';
+import { fileDescriptor, type OnBytes, type Reading, readByEvents, readShared } from './onread.ts';
 import type { Session, Transport } from './session.ts';
 
 /** One read takes at most this much. */
@@ -14,6 +14,7 @@ const BACKLOG = 511;
 
 class SocketTransport implements Transport {
   private readonly socket: net.Socket;
+  private readonly reading: Reading;
   private readonly writer: DirectWriter | undefined;
   private readonly handle: WriteHandle | undefined;
   /** Bytes of a direct write that the kernel has not taken yet; what the stream holds comes behind them. */
@@ -21,8 +22,9 @@ class SocketTransport implements Transport {
   private closed = false;
   private session: Session | undefined = undefined;
 
-  constructor(socket: net.Socket, writer: DirectWriter | undefined) {
+  constructor(socket: net.Socket, reading: Reading, writer: DirectWriter | undefined) {
     this.socket = socket;
+    this.reading = reading;
     this.handle = DirectWriter.handleOf(socket);
     this.writer = this.handle === undefined ? undefined : writer;
     socket.on('close', () => {
@@ -66,11 +68,11 @@ class SocketTransport implements Transport {
   }
 
   pause(): void {
-    this.socket.pause();
+    this.reading.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.reading.resume();
   }
 
   close(): void {
@@ -119,7 +121,7 @@ export class Server {
   private listenOn(address: string, port: number): Promise<void> {
     const host = address === '*' ? '0.0.0.0' : address === '::*' ? '::' : address;
     return new Promise((resolve, reject) => {
-      const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
+      const options = { noDelay: true, allowHalfOpen: true };
       const server = net.createServer(options, (socket) => this.accept(socket));
       server.once('error', reject);
       server.listen({ host, port, backlog: BACKLOG, ipv6Only: host.includes(':') }, () => {
@@ -143,20 +145,20 @@ export class Server {
     this.listeners.length = 0;
   }
 
-  private accept(accepted: net.Socket): void {
-    const refusal = this.clients.refusal(accepted.remoteAddress ?? '');
+  private accept(socket: net.Socket): void {
+    const refusal = this.clients.refusal(socket.remoteAddress ?? '');
     if (refusal !== undefined) {
-      accepted.on('error', () => {});
-      accepted.write(refusal);
-      accepted.destroySoon();
+      socket.on('error', () => {});
+      socket.write(refusal);
+      socket.destroySoon();
       return;
     }
-    const addr = formatAddress(accepted.remoteAddress, accepted.remotePort);
-    const laddr = formatAddress(accepted.localAddress, accepted.localPort);
+    const addr = formatAddress(socket.remoteAddress, socket.remotePort);
+    const laddr = formatAddress(socket.localAddress, socket.localPort);
     let session: Session | undefined;
     const onBytes: OnBytes = (bytes, length) => session?.receive(bytes, length);
-    const socket = this.plain ? readByEvents(accepted, onBytes) : readShared(accepted, this.shared, onBytes);
-    const transport = new SocketTransport(socket, this.writer);
+    const reading = this.plain ? readByEvents(socket, onBytes) : readShared(socket, this.shared, onBytes);
+    const transport = new SocketTransport(socket, reading, this.writer);
     const opened = this.clients.open(transport, addr, laddr, fileDescriptor(socket));
     transport.attach(opened);
     session = opened;

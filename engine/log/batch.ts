@@ -199,6 +199,8 @@ export class BatchReader {
   }
 
   private varint(): number {
+    // One byte is the usual case; the loop's multiplications cost more than all the rest of a short command.
+    if (this.at < this.end && this.u8[this.at] < 128) return this.u8[this.at++];
     let n = 0;
     for (let shift = 0; shift < 35; shift += 7) {
       this.need(1);

@@ -98,7 +98,7 @@ export function replicate(r: Replica): void {
 function sendAppends(r: Replica, p: Progress): void {
   while (!p.isPaused) {
     const hasNew = p.next <= r.log.lastIndex;
-    if (!hasNew && !p.nudged && (p.state !== REPLICATE || p.sentCommit >= r.commit)) return;
+    if (!hasNew && !p.nudged && !owesCommit(r, p)) return;
     if (p.next <= r.log.baseIndex) {
       requestSnapshot(r, p);
       return;
@@ -109,6 +109,14 @@ function sendAppends(r: Replica, p: Progress): void {
     }
     sendAppend(r, p, hasNew ? r.log.slice(p.next, r.options.appendBytes) : NO_ENTRIES);
   }
+}
+
+/**
+ * Whether the member is to be told of a commit without an entry to go with it. Not before it was handed out here: under load the
+ * next entry is made then, and takes the news along.
+ */
+function owesCommit(r: Replica, p: Progress): boolean {
+  return p.state === REPLICATE && p.sentCommit < r.commit && r.handed >= Math.min(r.commit, r.writes.durable);
 }
 
 function sendAppend(r: Replica, p: Progress, entries: readonly Entry[]): void {

@@ -1,5 +1,5 @@
 /**
- * The storage of a replica that keeps its log in memory. The main thread; a write costs a copy of its entries. Who the replica is
+ * The storage of a replica that keeps its log in memory. The main thread; entries are kept where they are. Who the replica is
  * lies on the disk (storestate.ts), and that its log does not: the next life of the directory knows that it
  * has lost what it had promised, term and vote included, and can only begin again as another replica.
  */
@@ -13,19 +13,13 @@ import { readEntries } from './store.ts';
 import { StateFile } from './storestate.ts';
 
 export class MemoryStorage implements ReplicaStorage {
+  /** Every write is over at once. */
   onPersisted: (batch: number) => void = () => {};
   /** Memory gives none. */
   onTrouble: (text: string) => void = () => {};
   private readonly file: StateFile;
   private readonly log = new MemoryLog();
   private hasBegun = false;
-  /** The newest batch, and whether its `onPersisted` is still to come. */
-  private batch = 0;
-  private isDue = false;
-  private readonly report = () => {
-    this.isDue = false;
-    this.onPersisted(this.batch);
-  };
 
   /** Begins a life of the replica whose directory this is; two syncs. Throws the LogError that an operator should read. */
   constructor(disk: Disk, directory: string) {
@@ -51,16 +45,18 @@ export class MemoryStorage implements ReplicaStorage {
     return new Restored(snapshot, hardState, !this.hasBegun);
   }
 
-  write(batch: number, _hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): void {
+  write(
+    _batch: number,
+    _hardState: HardState | null,
+    snapshot: SnapshotMeta | null,
+    entries: readonly Entry[],
+  ): boolean {
     if (snapshot !== null) this.log.restartAt(GROUP, snapshot.index + 1);
     for (let i = 0; i < entries.length; i++) {
       const { index, term, kind, bytes, start, length } = entries[i];
       this.log.append(GROUP, term, index, bytes, start, length, kind);
     }
-    this.batch = batch;
-    if (this.isDue) return;
-    this.isDue = true;
-    queueMicrotask(this.report);
+    return true;
   }
 
   async fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<readonly Entry[]> {

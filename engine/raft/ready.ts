@@ -5,7 +5,8 @@
  * 2. with `batch` not 0: writes `hardState`, installs `snapshot` in place of the log and the state, appends `entries` (the first may
  *    replace what has its index), all as one step behind the batches before it; syncs; then sends `afterWrite`, then calls
  *    `persisted(batch)`. Batches may be under way together, and share a sync, but they end in order;
- * 3. applies entries [committedFrom, committedTo), behind the snapshot if there is one; then calls `applied`;
+ * 3. applies entries [committedFrom, committedTo), behind the snapshot if there is one; then calls `applied`. If there are any it
+ *    proposes what it has, and calls `ready` again, before it applies them or after: the others hear of the commit with that;
  * 4. answers `readStates` once their index is applied, serves `fetches` and `snapshots`.
  *
  * The object is reused by the next `ready()`; its arrays are the caller's.

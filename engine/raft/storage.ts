@@ -31,8 +31,11 @@ export interface ReplicaStorage {
   begin(identity: Identity): Promise<void>;
   /** What the log holds behind this snapshot; once. Rejects with the LogError that an operator should read. */
   restore(snapshot: SnapshotMeta): Promise<Restored>;
-  /** A batch of Ready, in order (ready.ts, step 2): what it says of a snapshot is that it replaces the log; its file is there already. */
-  write(batch: number, hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): void;
+  /**
+   * A batch of Ready, in order (ready.ts, step 2): what it says of a snapshot is that it replaces the log; its file is there already.
+   * True when the batch is persisted already, and `onPersisted` will not be called for it.
+   */
+  write(batch: number, hardState: HardState | null, snapshot: SnapshotMeta | null, entries: readonly Entry[]): boolean;
   /**
    * Entries [from, to) of what was written, at least one and up to about `maxBytes`; none when they are not there (any more).
    * Waits while the disk does not take what is written.

@@ -1,6 +1,6 @@
 /**
  * Messages of a replica (engine/raft/message.ts) to those of the wire (proto/messages.ts) and back. Pure; any thread; costs an
- * object or two per message and nothing per byte, but see `owned`.
+ * object or two per message and nothing per byte.
  *
  * SNAPSHOT does not travel as it is: its bytes go in pieces (snapshotsender.ts, snapshotreceiver.ts), and the receiver makes the message when it
  * has them all. Heartbeats and their answers travel many in one frame: whoever sends gathers them as beats.
@@ -12,9 +12,6 @@ import * as raft from '../../engine/raft/message.ts';
 import { Message, NO_ENTRIES } from '../../engine/raft/message.ts';
 import { PeerError } from '../../proto/errors.ts';
 import * as wire from '../../proto/messages.ts';
-
-/** A received frame keeps all memory around it alive. An Append that fills less of it than this part is copied out. */
-const OWNED_PART = 1 / 4;
 
 /** What a message is on the wire; HEARTBEAT and HEARTBEAT_REPLY are `toBeat` and `toBeatReply`. */
 export function toWire(m: Message): wire.PeerMessage {
@@ -180,30 +177,16 @@ function append(m: wire.Append): Message {
   message.logTerm = m.prevTerm;
   message.commit = m.commit;
   message.round = m.round;
-  message.entries = m.entries.length === 0 ? NO_ENTRIES : owned(m.entries);
+  message.entries = m.entries.length === 0 ? NO_ENTRIES : asEntries(m.entries);
   return message;
 }
 
-/**
- * Entries whose bytes may be kept for long. They stay where they were received, unless most of that memory is not theirs: then a
- * log of short entries would keep many times its size.
- */
-function owned(entries: readonly wire.Entry[]): Entry[] {
-  let total = 0;
-  for (const entry of entries) {
-    total += entry.length;
-    if (entry.kind === ENTRY_CONFIG) checkConfig(entry);
-  }
-  const copies = total < entries[0].bytes.length * OWNED_PART;
-  const own = copies ? new Uint8Array(total) : entries[0].bytes;
-  const all: Entry[] = [];
-  let at = 0;
-  for (const { index, term, kind, bytes, start, length } of entries) {
-    if (copies) own.set(bytes.subarray(start, start + length), at);
-    all.push(new Entry(index, term, kind, own, copies ? at : start, length));
-    at += length;
-  }
-  return all;
+function asEntries(entries: readonly wire.Entry[]): Entry[] {
+  return entries.map((entry) => {
+    const { index, term, kind, bytes, start, length } = entry;
+    if (kind === ENTRY_CONFIG) checkConfig(entry);
+    return new Entry(index, term, kind, bytes, start, length);
+  });
 }
 
 /** A replica has no way back from an entry of its log that it cannot read, so such an entry goes no further. */

@@ -60,8 +60,8 @@ export class FrameWriter {
  * Takes the bytes of a connection as they come, and gives the messages in them. What is wrong is thrown as a PeerError, after
  * which the connection is of no more use.
  *
- * A frame that arrived in one piece stays where it is, and so do the payloads of its message: they last as long as the memory
- * given to `push`. One that arrived in pieces is put together in memory of its own.
+ * A message has its payloads in memory of its own, as long as they are: the bytes of the connection may be overwritten when all their
+ * messages are read. A frame that arrived in pieces is that memory.
  */
 export class FrameReader {
   /** Longest body taken. */
@@ -101,7 +101,7 @@ export class FrameReader {
     const length = this.bodyBytes(chunk, at);
     if (end - at < FRAME_HEADER_BYTES + length) return this.begin(FRAME_HEADER_BYTES + length);
     this.at = at + FRAME_HEADER_BYTES + length;
-    return this.message(chunk, at, length);
+    return this.message(chunk, at, length, false);
   }
 
   /** Keeps the rest of the chunk as the beginning of a frame of at least `wanted` bytes. */
@@ -117,7 +117,7 @@ export class FrameReader {
     const frame = this.whole;
     this.whole = NOTHING;
     this.have = 0;
-    return this.message(frame, 0, length);
+    return this.message(frame, 0, length, true);
   }
 
   /** Takes from the chunk until there are `wanted` bytes of the frame. Whether there are. */
@@ -146,12 +146,12 @@ export class FrameReader {
     return length;
   }
 
-  private message(bytes: Uint8Array, at: number, length: number): PeerMessage {
+  private message(bytes: Uint8Array, at: number, length: number, isOwn: boolean): PeerMessage {
     const start = at + FRAME_HEADER_BYTES;
     if (crc32c(bytes, start, length, length) !== readU32(bytes, at + 4)) {
       throw new PeerError('CHECKSUM', `peer: a frame of ${length} bytes has another checksum than it says`);
     }
-    return this.decoder.decode(bytes, start, length);
+    return this.decoder.decode(bytes, start, length, isOwn);
   }
 }
 

@@ -6,6 +6,7 @@
 import type net from 'node:net';
 import { PeerError } from '../../proto/errors.ts';
 import { HANDSHAKE, type Handshake, type PeerMessage, PING } from '../../proto/messages.ts';
+import { readShared } from '../onread.ts';
 import { FRAME_LIMIT, FrameReader, type FrameWriter, HANDSHAKE_FRAME_LIMIT } from './frame.ts';
 import type { Handshaker } from './handshake.ts';
 
@@ -23,6 +24,8 @@ export const UNSENT_LIMIT = 32 * 1024 * 1024;
 const DIRECT_BYTES = 16 * 1024;
 /** Of the box that gathers short frames. */
 const BOX_BYTES = 64 * 1024;
+/** What all links of the thread read into. */
+const SHARED = new Uint8Array(64 * 1024);
 
 /** What `onClosed` says when nothing was wrong here. */
 export const CLOSED_BY_PEER = 'closed by the other side';
@@ -75,8 +78,7 @@ export class Link {
     this.handshaker = handshaker;
     this.writer = writer;
     this.handlers = handlers;
-    // A view that is no Buffer: all who read frames see one kind of array. Node gives each read memory of its own.
-    socket.on('data', (b: Buffer) => this.receive(new Uint8Array(b.buffer, b.byteOffset, b.length)));
+    readShared(socket, SHARED, (bytes, length) => this.receive(bytes, length));
     socket.on('drain', () => this.drained());
     socket.on('error', (error) => this.close(error.message));
     socket.on('end', () => this.close(CLOSED_BY_PEER));
@@ -141,13 +143,13 @@ export class Link {
     if (this.isOpen) this.handlers.onDrained(this);
   }
 
-  private receive(bytes: Uint8Array): void {
+  private receive(bytes: Uint8Array, length: number): void {
     if (!this.isOpen) return;
-    this.receivedBytes += bytes.length;
+    this.receivedBytes += length;
     this.heardAtMs = performance.now();
     this.silentTicks = 0;
     const { reader } = this;
-    reader.push(bytes);
+    reader.push(bytes, 0, length);
     for (let message = this.next(); message !== undefined; message = this.next()) {
       if (this.peer === undefined || message.type === HANDSHAKE) this.takeHandshake(message);
       else if (message.type === PING) this.takePing(message.id, message.answer);

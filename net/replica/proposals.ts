@@ -36,7 +36,7 @@ export interface Proposal {
   readonly protocols: number[];
 }
 
-/** Entries of this node under way when the next one waits to grow. */
+/** Entries of this node that are not committed, when the next one waits to grow. */
 const UNDER_WAY = 2;
 /** An entry is sealed before the turn ends when it has grown to this. */
 const SEALED_BYTES = 256 * 1024;
@@ -111,7 +111,7 @@ export class Proposals {
 
   /**
    * What was staged becomes an entry, at the end of a turn; `isFull`: at once. While entries are under way it gathers until one of
-   * them is applied: larger entries cost less, and nobody waits longer than for what is under way anyway. What was staged under a
+   * them is committed: larger entries cost less, and nobody waits longer than for what is under way anyway. What was staged under a
    * leadership that is over was never proposed: it is given up by `onGivenUp`.
    */
   seal(isFull = false): void {
@@ -124,7 +124,7 @@ export class Proposals {
       return;
     }
     if (this.core.state.transferee !== 0) return;
-    if (!isFull && this.waiting.length - this.head >= UNDER_WAY) return;
+    if (!isFull && this.isUnderWay) return;
     const bytes = batch.u8.slice(0, batch.length);
     const index = this.core.propose(bytes, 0, bytes.length);
     // Too much waits for a majority.
@@ -137,6 +137,11 @@ export class Proposals {
     this.waiting.push(open);
     this.open = emptyProposal();
     batch.clear();
+  }
+
+  private get isUnderWay(): boolean {
+    const at = this.waiting.length - UNDER_WAY;
+    return at >= this.head && this.waiting[at].index > this.core.state.commit;
   }
 
   /** This node leads again, in `term` from the entry `from` on: what it proposed before in that place may live on elsewhere, or not. */

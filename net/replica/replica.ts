@@ -268,8 +268,10 @@ export class Replica implements Replication {
     do {
       this.again = false;
       this.front.endTurn();
-      this.proposals.seal();
-      this.serveReady();
+      do this.proposals.seal();
+      while (this.serveReady());
+      // The others work while this node applies.
+      this.peers.flush();
       this.applier.run();
       this.forwards.flush();
     } while (this.again);
@@ -283,13 +285,20 @@ export class Replica implements Replication {
     this.dispatcher.flushClients();
   }
 
-  private serveReady(): void {
+  /** Whether something came of it at once, upon which the core may want more. */
+  private serveReady(): boolean {
     const { core, storage, peers } = this;
     const out = core.ready();
     for (const m of out.messages) peers.send(m);
+    let isPersisted = false;
     if (out.batch !== 0) {
-      if (out.afterWrite.length > 0) this.afterWrite.push({ batch: out.batch, messages: out.afterWrite });
-      storage.write(out.batch, out.hardState, out.snapshot, out.entries);
+      isPersisted = storage.write(out.batch, out.hardState, out.snapshot, out.entries);
+      if (isPersisted) {
+        for (const m of out.afterWrite) peers.send(m);
+        core.persisted(out.batch);
+      } else if (out.afterWrite.length > 0) {
+        this.afterWrite.push({ batch: out.batch, messages: out.afterWrite });
+      }
       let bytes = 0;
       for (let i = 0; i < out.entries.length; i++) bytes += out.entries[i].length;
       this.hooks.onEntries(bytes);
@@ -309,6 +318,7 @@ export class Replica implements Replication {
     }
     for (const { replica, atLeast } of out.snapshots) this.hooks.onSnapshotWanted(replica, atLeast);
     this.noticeLeader();
+    return isPersisted || out.committedTo > out.committedFrom;
   }
 
   private noticeLeader(): void {

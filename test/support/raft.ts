@@ -154,6 +154,7 @@ export class RaftGroup {
         m.writes.push({ batch, hardState, snapshot, entries, messages: afterWrite });
       }
       for (const read of out.readStates) this.onRead(m, read);
+      if (out.committedTo > out.committedFrom) more = true;
       this.apply(m, out.snapshot, out.committedFrom, out.committedTo);
       for (const f of out.fetches) {
         const entries: Entry[] = [];

@@ -40,10 +40,14 @@ it('is laid out as drawn', () => {
 });
 
 describe('a stream of frames', () => {
-  it('in one piece', () => {
+  it('in one piece, in memory that is overwritten then', () => {
     const reader = new FrameReader(FRAME_LIMIT);
-    reader.push(stream);
-    expect(drain(reader)).toEqual(messages.map(plain));
+    const memory = Uint8Array.from(stream);
+    reader.push(memory);
+    const got: PeerMessage[] = [];
+    for (let message: PeerMessage | undefined; (message = reader.next()) !== undefined; ) got.push(message);
+    memory.fill(0xaa);
+    expect(got.map(plain)).toEqual(messages.map(plain));
   });
 
   it('byte by byte, each in the same memory', () => {

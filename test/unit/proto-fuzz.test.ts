@@ -41,7 +41,8 @@ function attempt(body: Uint8Array): 'refused' | 'decoded' {
   const start = 64;
   const memory = guarded(body, start);
   try {
-    const message = decoder.decode(memory, start, body.length);
+    decoder.decode(memory, start, body.length);
+    const message = decoder.decode(memory, start, body.length, true);
     for (const [from, length] of payloads(message)) {
       if (from < start || from + length > start + body.length) throw new Error(`payload at ${from} + ${length}`);
     }

@@ -275,6 +275,30 @@ describe('flow', () => {
     expect(p.match).toBe(7);
   });
 
+  it.each([
+    { next: 1, entries: [1, 1] },
+    { next: 0, entries: [0, 0] },
+  ])(
+    'the news of a commit waits until it was handed out, to go with the next entry: $next proposed then',
+    ({ next, entries }) => {
+      const group = new RaftGroup([1, 2, 3]);
+      group.elect(1);
+      group.settle();
+      group.propose(1);
+      const core = group.core(1);
+      const [reply] = answers(group, group.bag.find((m) => m.type === APPEND && m.to === 2)!);
+      core.step(reply);
+      let out = core.ready();
+      expect([out.committedFrom, out.committedTo, out.messages.length]).toEqual([2, 3, 0]);
+      core.applied(2);
+      for (let i = 0; i < next; i++) core.propose(Buffer.from('x'), 0, 1);
+      out = core.ready();
+      expect(out.messages.map((m) => [m.type, m.commit])).toEqual(entries.map(() => [APPEND, 2]));
+      expect(out.messages.map((m) => m.entries.length)).toEqual(entries);
+      expect(core.ready().messages).toEqual([]);
+    },
+  );
+
   it('proposals between two Readys travel together, up to a size', () => {
     const group = new RaftGroup([1, 2, 3], { appendBytes: 10 });
     group.elect(1);

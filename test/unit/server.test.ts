@@ -139,6 +139,25 @@ describe.each([
     expect(slow.bytes).toBe(expected);
   });
 
+  test('what a client that does not read goes on sending stays with it', async () => {
+    clients.limits.unreadOutputBytes = 2_000_000;
+    const client = await connect();
+    client.socket.pause();
+    client.keep = false;
+    client.send(request('FILL', '20000000'));
+    await until(() => executor.commands === 1);
+    const pings = 2_000_000;
+    client.socket.write(Buffer.from(request('PING').repeat(pings)));
+    await until(() => clients.netInputBytes > 64 * 1024);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(clients.netInputBytes).toBeLessThan(1_000_000);
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+    client.socket.resume();
+    const expected = '$20000000\r\n\r\n'.length + 20_000_000 + pings * '+PONG\r\n'.length;
+    await until(() => client.bytes >= expected);
+    expect(client.bytes).toBe(expected);
+  });
+
   test('small replies behind output that waits come in order', async () => {
     const client = await connect();
     client.socket.pause();

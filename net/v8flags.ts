@@ -1,0 +1,15 @@
+/**
+ * What V8 is told about this program, from its first import on, for all threads. Only hints: without them everything works.
+ */
+import { setFlagsFromString } from 'node:v8';
+
+// The way of a command from the parser to its handler and back is some thirty small functions, and the default budget of the
+// optimizing compiler (920 bytes of bytecode per optimized function) runs out half-way. With this one a GET costs a fifth less in
+// process (155 to 121 ns, 64 pipelined).
+setFlagsFromString('--max-inlined-bytecode-size=1000');
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
+
+// The heap may grow to three times what lives there before it is collected. By itself V8 collected a replica's 16 MB after every 10 MB
+// of entries: every 350 thousand SETs, for 70 ms of processor time, most of them on other threads. The figure is of the memory that a
+// replica allots for entries; it is the same for a node that is none, which hardly allots any.
+setFlagsFromString('--heap-growing-percent=200');
