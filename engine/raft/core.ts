@@ -16,6 +16,7 @@ import { onAppend, onHeartbeat, onSnapshot } from './follower.ts';
 import {
   appendOwn,
   handOver,
+  holdsLease,
   onAppendReply,
   onFetched,
   onHeartbeatReply,
@@ -63,10 +64,28 @@ export class RaftCore {
     const r = this.state;
     if (r.isLost) return;
     r.now++;
+    r.clock++;
     r.sinceLeader++;
     r.reads.giveUp(r.now - r.options.electionTicks, r.readStates);
     if (r.role === LEADER) tickLeader(r);
     else if (++r.elapsed >= r.timeout) campaign(r, false);
+  }
+
+  /**
+   * So many ticks have passed since the start, told of or not: before anything that may read by a lease, where the caller gives ticks
+   * late, or fewer than have passed. What a lease relies on is then as old as it is.
+   */
+  setClock(ticks: number): void {
+    if (ticks > this.state.clock) this.state.clock = ticks;
+  }
+
+  /**
+   * Whether this replica may read now without asking anybody: it leads by a lease, and has applied all that is committed. By the clock
+   * that was set last.
+   */
+  get readsAtOnce(): boolean {
+    const r = this.state;
+    return r.knowsCommit && r.applied === r.commit && holdsLease(r);
   }
 
   /** A message has arrived. Those for somebody else are dropped: an address may have changed hands. */

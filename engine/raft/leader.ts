@@ -74,7 +74,7 @@ function hasQuorum(r: Replica): boolean {
 }
 
 export function broadcastHeartbeat(r: Replica): void {
-  const round = r.reads.beginRound(r.now);
+  const round = r.reads.beginRound(r.clock);
   for (const p of r.peers.list) {
     if (p.id === r.id) {
       p.ackedRound = round;
@@ -264,7 +264,7 @@ export function readOnLeader(r: Replica, from: ReplicaId, token: number, incarna
 export function holdsLease(r: Replica): boolean {
   if (r.options.leaseTicks === 0 || r.hasForfeited || r.transferee !== 0) return false;
   const since = r.reads.tickOf(r.peers.roundOfQuorum(r.config));
-  return since >= 0 && r.now - since < r.options.leaseTicks;
+  return since >= 0 && r.clock - since < r.options.leaseTicks;
 }
 
 function answerReads(r: Replica): void {

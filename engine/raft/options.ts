@@ -17,8 +17,8 @@ export interface RaftOptions {
   /**
    * How long a leader reads without asking, after the start of a heartbeat round that a majority has answered; 0 = it always
    * asks. Voters then refuse to vote for at least electionTicks - 1 of their ticks, so reads are linearizable while no member's
-   * clock runs more than (electionTicks - 1) / leaseTicks as fast as the leader's. The caller must give the leader all ticks
-   * that are due before it asks for a read, and must use a clock that goes on while the machine is suspended.
+   * clock runs more than (electionTicks - 1) / leaseTicks as fast as the leader's. The caller must tell the leader the time
+   * (`setClock`) before anything that may read, by a clock that goes on while the machine is suspended.
    */
   readonly leaseTicks: number;
   /**

@@ -39,7 +39,7 @@ export class Reads {
   private waiting: Pending[] = [];
   private questions: Question[] = [];
   private lastQuestion = 0;
-  /** When rounds began: roundFrom[i] was the first of tick roundTicks[i]. */
+  /** When rounds began, by the clock of leases: roundFrom[i] was the first of tick roundTicks[i]. */
   private roundFrom: number[] = [];
   private roundTicks: number[] = [];
 
@@ -53,11 +53,11 @@ export class Reads {
     this.roundTicks.length = 0;
   }
 
-  beginRound(now: number): number {
+  beginRound(clock: number): number {
     this.round++;
-    if (this.roundTicks[this.roundTicks.length - 1] !== now) {
+    if (this.roundTicks[this.roundTicks.length - 1] !== clock) {
       this.roundFrom.push(this.round);
-      this.roundTicks.push(now);
+      this.roundTicks.push(clock);
     }
     for (const read of this.fresh) {
       read.round = this.round;

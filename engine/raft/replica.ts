@@ -47,6 +47,8 @@ export class Replica {
 
   /** Ticks since the start. */
   now = 0;
+  /** The same by the clock that leases go by: no tick is left out, even where the caller has left out some (`RaftCore.setClock`). */
+  clock = 0;
   /** Ticks since a leader was heard of, a vote given or a campaign begun. */
   elapsed = 0;
   /** Ticks since a leader was heard of, whatever the term has been since: what voters promise to a lease. */

@@ -53,6 +53,8 @@ const SIGHTINGS = 64;
 
 export class Reads {
   private readonly core: RaftCore;
+  /** Before the core is asked for anything that may come of a lease. */
+  private readonly tellTime: () => void;
   private asking = new Set<Session>();
   private rounds: Round[] = [];
   /** Sessions that wait for an index, not for an answer. */
@@ -65,15 +67,15 @@ export class Reads {
   /** Of the tick. */
   private nowMs = 0;
 
-  constructor(core: RaftCore) {
+  constructor(core: RaftCore, tellTime: () => void) {
     this.core = core;
+    this.tellTime = tellTime;
   }
 
   /** Whether the request that `session` runs now may read; if not, the session is to stall and is resumed when it may. */
   permits(session: Session, level: number, maxAgeMs: number): boolean {
     if (level === STALE) return true;
-    const isPermitted = session.requestEnd <= session.permitted;
-    if (level === SESSION || isPermitted) {
+    if (level === SESSION || session.requestEnd <= session.permitted || this.leasePermits(session)) {
       // Behind the writes of its own that were answered since, on a follower before they are applied here.
       if (session.fence <= this.applied) return true;
       this.waiting.set(session, session.fence);
@@ -87,6 +89,16 @@ export class Reads {
       session.unreadSinceMs = performance.now();
     }
     return false;
+  }
+
+  /** Under a lease, and with nothing to wait for, whatever the session has sent so far may read what is there. */
+  private leasePermits(session: Session): boolean {
+    const { core } = this;
+    if (core.state.options.leaseTicks === 0 || !core.isLeader) return false;
+    this.tellTime();
+    if (!core.readsAtOnce) return false;
+    session.permitted = session.received;
+    return true;
   }
 
   /** Whether the read that was not permitted has waited too long for a leader to say from where on it may be served. */
@@ -106,6 +118,7 @@ export class Reads {
     this.asking.clear();
     const token = ++this.token;
     this.rounds.push({ token, sessions, upTo: sessions.map((session) => session.received), index: 0 });
+    this.tellTime();
     this.core.readIndex(token);
   }
 

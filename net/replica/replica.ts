@@ -32,6 +32,7 @@ import type { Session } from '../session.ts';
 import { Applier } from './applier.ts';
 import { ANSWER_MS, errorBytes, Forwarded, Forwards, NOT_APPLIED_TEXT, UNKNOWN_TEXT } from './forwards.ts';
 import { type Attempt, type PASS, ReplicaFront } from './front.ts';
+import { LeaseClock } from './leaseclock.ts';
 import { type Proposal, Proposals, requestOf } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { CLOCK, type GroupState } from './state.ts';
@@ -78,6 +79,7 @@ export class Replica implements Replication {
   private readonly hooks: ReplicaHooks;
   private readonly dispatcher: Dispatcher;
   private readonly clock: TickClock;
+  private readonly leaseClock = new LeaseClock(TICK_MS);
   /** Messages that follow a batch, until it is durable. */
   private readonly afterWrite: { batch: number; messages: readonly Message[] }[] = [];
   private timer: NodeJS.Timeout | undefined = undefined;
@@ -113,7 +115,7 @@ export class Replica implements Replication {
     this.proposals = new Proposals(this.core);
     this.proposals.onGivenUp = (proposal) =>
       this.fail(proposal, proposal.index === 0 ? NOT_APPLIED_TEXT : UNKNOWN_TEXT);
-    this.reads = new Reads(this.core);
+    this.reads = new Reads(this.core, () => this.tellTime());
     this.applier = new Applier(dispatcher, state, {
       entryAt: (index) => this.core.entryAt(index),
       fetch: (from, to, maxBytes) => storage.fetch(from, to, maxBytes),
@@ -169,6 +171,11 @@ export class Replica implements Replication {
 
   // ---------------------------------------------------------------- what comes in
 
+  /** Leases are looked at by the time of now, not by that of the last tick. */
+  private tellTime(): void {
+    if (this.core.state.options.leaseTicks > 0) this.core.setClock(this.leaseClock.ticks());
+  }
+
   private onTimer(): void {
     const nowMs = performance.now();
     let due = Math.floor((nowMs - this.tickedMs) / TICK_MS);
@@ -211,6 +218,7 @@ export class Replica implements Replication {
 
   /** A message of a peer. */
   step(m: Message): void {
+    this.tellTime();
     // What a leader says that is deposed, as is known here, makes nothing fresh.
     if ((m.type === APPEND || m.type === HEARTBEAT) && m.term >= this.core.state.term) this.reads.sighted(m.commit);
     this.core.step(m);

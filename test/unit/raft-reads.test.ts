@@ -223,6 +223,22 @@ describe('leases', () => {
     expect(group.get(1).reads.get(token)).toBeUndefined();
   });
 
+  it('end by time of which no tick has told', () => {
+    const group = lead({ leaseTicks: 8 });
+    group.pass(3);
+    const core = group.core(1);
+    expect(core.readsAtOnce).toBe(true);
+    core.setClock(core.state.clock + 7);
+    expect(core.readsAtOnce).toBe(true);
+    core.setClock(core.state.clock + 1);
+    expect(core.readsAtOnce).toBe(false);
+    const token = group.read(1);
+    expect(group.get(1).reads.get(token)).toBeUndefined();
+    // A round that begins now counts from now.
+    group.pass(1);
+    expect(core.readsAtOnce).toBe(true);
+  });
+
   it('a lease ends before anybody else can be elected, whoever campaigns and whatever terms are about', () => {
     for (let delay = 0; delay < 12; delay++) {
       const group = lead({ leaseTicks: 9 });

@@ -28,10 +28,25 @@ class FakeSession {
 
 class Asked {
   readonly tokens: number[] = [];
-  readonly reads = new Reads({
-    isLeader: false,
-    readIndex: (token: number) => this.tokens.push(token),
-  } as unknown as RaftCore);
+  /** Of a replica that may lead by a lease; it holds while the time it was told is not later. */
+  readonly lease = { told: 0, until: -1 };
+  nowTicks = 0;
+  readonly reads: Reads;
+
+  constructor(leaseTicks = 0) {
+    const { lease } = this;
+    const core = {
+      isLeader: leaseTicks > 0,
+      state: { options: { leaseTicks } },
+      get readsAtOnce() {
+        return lease.told <= lease.until;
+      },
+      readIndex: (token: number) => this.tokens.push(token),
+    };
+    this.reads = new Reads(core as unknown as RaftCore, () => {
+      lease.told = this.nowTicks;
+    });
+  }
 
   permits(session: FakeSession, level = LINEARIZABLE): boolean {
     return this.reads.permits(session as unknown as Session, level, 0);
@@ -115,5 +130,35 @@ describe('a read whose index is known', () => {
     expect(asked.permits(session, SESSION)).toBe(false);
     asked.tick(2 * ANSWER_MS);
     expect([session.resumed, asked.isLate(session)]).toEqual([1, false]);
+  });
+});
+
+describe('a read under a lease', () => {
+  it('is served at once, as far as its session has sent, by the time of now', () => {
+    const asked = new Asked(8);
+    asked.lease.until = 7;
+    const session = new FakeSession();
+    session.received = 30;
+    expect(asked.permits(session)).toBe(true);
+    asked.nowTicks = 8;
+    session.requestEnd = 30;
+    expect(asked.permits(session)).toBe(true);
+    // Sent when the lease had run out, of which no tick has told.
+    session.send();
+    expect(asked.permits(session)).toBe(false);
+    asked.reads.ask();
+    expect(asked.tokens).toEqual([1]);
+  });
+
+  it('waits for what its session has written or was given a fence for', () => {
+    const asked = new Asked(8);
+    asked.lease.until = 7;
+    const session = new FakeSession();
+    session.fence = 9;
+    expect(asked.permits(session)).toBe(false);
+    asked.reads.ask();
+    expect(asked.tokens).toEqual([]);
+    asked.reads.advance(9);
+    expect([session.resumed, asked.permits(session)]).toEqual([1, true]);
   });
 });

@@ -375,7 +375,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease-never-ends',
     what: 'a leader that once had a majority reads without asking from then on',
-    changes: [raft('leader', 'return since >= 0 && r.now - since < r.options.leaseTicks;', 'return since >= 0;')],
+    changes: [raft('leader', 'return since >= 0 && r.clock - since < r.options.leaseTicks;', 'return since >= 0;')],
   },
   {
     name: 'lease-from-answer',
@@ -384,7 +384,7 @@ export const MUTANTS: readonly Mutant[] = [
       raft(
         'leader',
         'if (m.round > p.ackedRound) p.ackedRound = m.round;',
-        'if (m.round > p.ackedRound) {\n    p.ackedRound = m.round;\n    r.reads.heardAt = r.now;\n  }',
+        'if (m.round > p.ackedRound) {\n    p.ackedRound = m.round;\n    r.reads.heardAt = r.clock;\n  }',
       ),
       raft(
         'leader',
