@@ -23,7 +23,7 @@ describe('simulated groups', () => {
   });
 
   it('does the same for the same seed', () => {
-    for (const seed of [3, 8]) {
+    for (const seed of [4, 8]) {
       const [once, again] = [runSeed(seed, 1e9), runSeed(seed, 1e9)];
       expect(once.lines.length).toBeGreaterThan(500);
       expect(again.lines).toEqual(once.lines);
