@@ -29,7 +29,7 @@ export interface LogRecord {
 
 export interface Log {
   /**
-   * Takes over a copy of bytes[start, start + length); nothing is written yet. Group and term are whole numbers, 0 allowed;
+   * Takes over bytes[start, start + length), as a copy (but see memorylog.ts); nothing is written yet. Group and term are whole numbers, 0 allowed;
    * `kind` (0 to 255, 0 when it is left out) is kept with the entry and means nothing to the log.
    */
   append(

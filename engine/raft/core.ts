@@ -59,12 +59,12 @@ export class RaftCore {
     return this.state.role === LEADER;
   }
 
-  /** Time passes. */
-  tick(): void {
+  /** Time passes. `clock`: how many ticks have passed since the start, where that may be more than were told of (`setClock`). */
+  tick(clock = this.state.clock + 1): void {
     const r = this.state;
     if (r.isLost) return;
     r.now++;
-    r.clock++;
+    this.setClock(clock);
     r.sinceLeader++;
     r.reads.giveUp(r.now - r.options.electionTicks, r.readStates);
     if (r.role === LEADER) tickLeader(r);

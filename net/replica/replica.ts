@@ -182,7 +182,8 @@ export class Replica implements Replication {
     if (due <= 0) return;
     this.tickedMs += due * TICK_MS;
     due = Math.min(due, TICKS_AT_ONCE);
-    for (let i = 0; i < due; i++) this.core.tick();
+    const clock = this.leaseClock.ticks();
+    for (let i = 0; i < due; i++) this.core.tick(clock);
     this.lookAround(nowMs);
     this.drive();
   }

@@ -239,6 +239,21 @@ describe('leases', () => {
     expect(core.readsAtOnce).toBe(true);
   });
 
+  it('ticks that are told of late are not counted again', () => {
+    const group = lead({ leaseTicks: 8 });
+    const core = group.core(1);
+    const clock = core.state.clock + 9;
+    core.setClock(clock);
+    core.tick(clock);
+    core.tick(clock);
+    group.serve(1);
+    group.settle();
+    expect(core.readsAtOnce).toBe(true);
+    // The rounds of these ticks began by that clock, and no later.
+    core.setClock(clock + 8);
+    expect(core.readsAtOnce).toBe(false);
+  });
+
   it('a lease ends before anybody else can be elected, whoever campaigns and whatever terms are about', () => {
     for (let delay = 0; delay < 12; delay++) {
       const group = lead({ leaseTicks: 9 });
