@@ -1,0 +1,43 @@
+/** A node's memory is in huge pages where the system lets processes ask for them. Skipped where it does not. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { TestNode } from '../support/node.ts';
+
+/** Of the transparent huge pages of this system: always, madvise or never; undefined on other systems. */
+function mode(): string | undefined {
+  try {
+    return /\[(\w+)\]/.exec(readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+async function hugeKilobytes(): Promise<number> {
+  const node = await TestNode.start('--shards', '1');
+  try {
+    const client = await node.connect();
+    const value = 'x'.repeat(1024);
+    const commands = Array.from({ length: 16_000 }, (_, i) => ['set', `key:${i}`, value]);
+    for (let from = 0; from < commands.length; from += 1000) await client.pipeline(commands.slice(from, from + 1000));
+    client.close();
+    const rollup = readFileSync(`/proc/${node.child.pid}/smaps_rollup`, 'latin1');
+    return Number(/AnonHugePages:\s+(\d+) kB/.exec(rollup)?.[1]);
+  } finally {
+    node.stop();
+  }
+}
+
+describe.skipIf(mode() !== 'madvise')('a node', () => {
+  it('has its keys in huge pages, as the process that was started', async () => {
+    expect(await hugeKilobytes()).toBeGreaterThan(8 * 1024);
+  });
+
+  it('leaves it at small ones when GLIBC_TUNABLES says so', async () => {
+    process.env.GLIBC_TUNABLES = 'glibc.malloc.hugetlb=0';
+    try {
+      expect(await hugeKilobytes()).toBeLessThan(8 * 1024);
+    } finally {
+      delete process.env.GLIBC_TUNABLES;
+    }
+  });
+});
