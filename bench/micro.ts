@@ -5,14 +5,17 @@
  * call of `fn` makes so many operations (1 when it is not said). Calls of less than a microsecond measure the clock, so
  * `fn` should make some hundreds. Times are per operation; p99 is the 99th percentile of the calls of `fn`, each
  * divided by its operations, and shows pauses of the collector and the like. Each file runs in a process of its own, so
- * that what the compiler learned from one does not slow another.
+ * that what the compiler learned from one does not slow another, and runs as in a server: compiled, with its hints to V8 and its
+ * huge pages.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import '../net/v8flags.ts';
 import { Bench } from 'tinybench';
+import { askForHugePages } from '../net/hugepages.ts';
 import { machine, ownVersion, table } from './report.ts';
 
 export interface MicroBench {
@@ -58,8 +61,8 @@ async function measure(file: string, timeMs: number): Promise<string[][]> {
 }
 
 async function main(): Promise<void> {
-  const files = readdirSync(directory).filter((file) => file.endsWith('.ts'));
-  const names = files.map((file) => basename(file, '.ts'));
+  const files = readdirSync(directory).filter((file) => file.endsWith('.js'));
+  const names = files.map((file) => basename(file, '.js'));
   const strange = wanted.find((name) => !names.includes(name));
   if (options.help || strange !== undefined) {
     const problem = strange === undefined ? '' : `there is no bench/micro/${strange}.ts\n`;
@@ -76,8 +79,9 @@ async function main(): Promise<void> {
     }
     return;
   }
-  const rows = await measure(`${wanted[0]}.ts`, Number(options.time));
+  const rows = await measure(`${wanted[0]}.js`, Number(options.time));
   console.log(`\n### ${wanted[0]}\n\n${table(['', 'median ns', 'p99 ns', 'million/s'], rows)}`);
 }
 
+askForHugePages();
 await main();

@@ -265,9 +265,9 @@ export function machine(): string[] {
   return [`machine: ${model}, ${cpus().length} cores, ${memoryGib} GiB, Linux ${release()}`, `Node ${process.version}`];
 }
 
-/** The version of this checkout: package.json's and, where there is git, the commit. */
+/** The version of the checkout in the working directory: package.json's and, where there is git, the commit. */
 export function ownVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as {
     version: string;
   };
   try {

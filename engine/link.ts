@@ -14,8 +14,8 @@
  * ```
  */
 import type { MessagePort } from 'node:worker_threads';
-import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Call } from './call.ts';
+import { receiveBytes, sendBytes } from './portbytes.ts';
 import type { Reply } from './reply.ts';
 import { Ring } from './ring.ts';
 
@@ -94,9 +94,9 @@ export class MainLink {
   }
 
   private sendBlob(call: Call, bytes: number): void {
-    const buffer = new ArrayBuffer((bytes + 3) & ~3);
-    writeArguments(call, new Uint32Array(buffer), new Uint8Array(buffer), 0);
-    this.port.postMessage(buffer, [buffer]);
+    const message = new Uint8Array(new SharedArrayBuffer((bytes + 3) & ~3));
+    writeArguments(call, new Uint32Array(message.buffer), message, 0);
+    this.port.postMessage(message.buffer);
   }
 
   /** Shows the worker what was sent, and wakes it if it sleeps. Once per tick. */
@@ -110,7 +110,7 @@ export class MainLink {
 
   /** The bytes of the reply record at `at` when it has FLAG_BLOB. */
   takeBlob(): Uint8Array {
-    return new Uint8Array(receiveBlob(this.port));
+    return receiveBytes(this.port);
   }
 
   stop(): void {
@@ -134,13 +134,6 @@ function writeArguments(call: Call, u32: Uint32Array, u8: Uint8Array, start: num
   }
 }
 
-function receiveBlob(port: MessagePort): ArrayBuffer {
-  for (;;) {
-    const message = receiveMessageOnPort(port);
-    if (message !== undefined) return message.message as ArrayBuffer;
-  }
-}
-
 /** A worker's end. */
 export class WorkerLink {
   readonly bells: Int32Array;
@@ -148,7 +141,7 @@ export class WorkerLink {
   private readonly replies: Ring;
   private readonly port: MessagePort;
   /** The arguments of the request received last, when they came by the port: it may be received again. */
-  private blob: ArrayBuffer | undefined = undefined;
+  private blob: Uint8Array | undefined = undefined;
 
   constructor(memory: LinkMemory, port: MessagePort) {
     this.bells = new Int32Array(memory.bells);
@@ -175,8 +168,8 @@ export class WorkerLink {
     if ((flags & FLAG_BLOB) === 0) {
       readArguments(call, u32, this.requests.u8, at + REQUEST_BYTES);
     } else {
-      this.blob ??= receiveBlob(this.port);
-      readArguments(call, new Uint32Array(this.blob), new Uint8Array(this.blob), 0);
+      this.blob ??= receiveBytes(this.port);
+      readArguments(call, new Uint32Array(this.blob.buffer), this.blob, 0);
     }
   }
 
@@ -206,8 +199,7 @@ export class WorkerLink {
     u32[word + 5] = reply.length;
     this.replies.f64[(to + 24) >>> 3] = elapsedUs;
     if (blob) {
-      const buffer = reply.u8.slice(0, reply.length).buffer;
-      this.port.postMessage(buffer, [buffer]);
+      sendBytes(this.port, reply.u8.subarray(0, reply.length));
     } else {
       copyShort(this.replies.u8, to + REPLY_BYTES, reply.u8, reply.length);
     }

@@ -1,8 +1,7 @@
 /**
  * SET, GET, INCR and MSET in process on one thread: request to reply bytes with hashing and slot, without parsing or
- * sockets. Run directly it prints nanoseconds per operation: `node bench/micro/getset.ts`.
+ * sockets: `npm run bench:micro -- getset`.
  */
-import { pathToFileURL } from 'node:url';
 import { Call } from '../../engine/call.ts';
 import { type CommandRow, CommandTable } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
@@ -84,18 +83,4 @@ export default function getset(): MicroBench[] {
     { name: 'SET', operations: BATCH, fn: () => strings.run(set, BATCH, 3) },
     { name: 'INCR', operations: BATCH, fn: () => numbers.run(incr, BATCH, 2) },
   ];
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  for (const { name, operations, fn } of getset()) {
-    for (let i = 0; i < 5; i++) fn();
-    const times: number[] = [];
-    for (let i = 0; i < 15; i++) {
-      const from = performance.now();
-      fn();
-      times.push(((performance.now() - from) * 1e6) / operations);
-    }
-    times.sort((a, b) => a - b);
-    console.log(`${name.padEnd(6)} median ${times[7].toFixed(1)} ns/op, best ${times[0].toFixed(1)}`);
-  }
 }

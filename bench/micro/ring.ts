@@ -47,7 +47,7 @@ class Echo {
     const workerData = {
       there: this.there,
       back: this.back,
-      ringUrl: new URL('../../engine/ring.ts', import.meta.url).href,
+      ringUrl: new URL('../../engine/ring.js', import.meta.url).href,
     };
     new Worker(ECHO, { eval: true, workerData }).unref();
   }

@@ -10,6 +10,7 @@
  * ```
  */
 import type { MessagePort } from 'node:worker_threads';
+import { sendBytes } from '../portbytes.ts';
 import { Ring } from '../ring.ts';
 
 export const BELL = 0;
@@ -90,8 +91,7 @@ export class LogLink {
     this.ring.u32[(at >>> 2) + 1] = length;
     this.ring.f64[(at + 8) >>> 3] = index;
     if (isLarge) {
-      const buffer = bytes.slice(0, length).buffer;
-      this.port.postMessage(buffer, [buffer as ArrayBuffer]);
+      sendBytes(this.port, bytes.subarray(0, length));
     } else {
       this.ring.u8.set(bytes.subarray(0, length), at + ENTRY_BYTES);
     }

@@ -7,6 +7,7 @@
  * gone, and only a start from what the disk has can tell.
  */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { receiveBytes } from '../portbytes.ts';
 import { Ring } from '../ring.ts';
 import { LogError } from './errors.ts';
 import {
@@ -219,7 +220,7 @@ class LogThread {
       const length = this.ring.u32[(at >>> 2) + 1];
       const index = this.ring.f64[(at + 8) >>> 3];
       if (ENTRY_BYTES + length > this.ring.maxRecord) {
-        log.append(GROUP, TERM, index, this.receiveLarge(), 0, length);
+        log.append(GROUP, TERM, index, receiveBytes(this.data.entryPort), 0, length);
       } else {
         log.append(GROUP, TERM, index, this.ring.u8, at + ENTRY_BYTES, length);
       }
@@ -229,13 +230,6 @@ class LogThread {
     }
     if (Atomics.exchange(this.words, WAITED, 0) === 1) this.ringMain();
     return bytes > 0;
-  }
-
-  private receiveLarge(): Uint8Array {
-    for (;;) {
-      const message = receiveMessageOnPort(this.data.entryPort);
-      if (message !== undefined) return new Uint8Array(message.message as ArrayBuffer);
-    }
   }
 
   /** Writes what was taken, and syncs it if it is time; false when the disk does not take it. */

@@ -15,6 +15,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { BELL, type LogMemory, SLEEPS, WAITED } from '../log/link.ts';
+import { sendBytes } from '../portbytes.ts';
 import { Ring } from '../ring.ts';
 import type { Entry, HardState, SnapshotMeta } from './entry.ts';
 
@@ -73,9 +74,7 @@ export class StoreLink {
     u32[w + 7] = 0;
     const payload = entry.bytes.subarray(entry.start, entry.start + length);
     if (isLarge) {
-      const copy = new Uint8Array(length);
-      copy.set(payload);
-      this.port.postMessage(copy.buffer, [copy.buffer]);
+      sendBytes(this.port, payload);
     } else {
       u8.set(payload, at + ENTRY_HEADER_BYTES);
     }

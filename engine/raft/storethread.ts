@@ -29,6 +29,7 @@ import {
   WAITED,
 } from '../log/link.ts';
 import { realDisk } from '../log/realdisk.ts';
+import { receiveBytes } from '../portbytes.ts';
 import { Ring } from '../ring.ts';
 import type { LogIndex } from './entry.ts';
 import { RaftStore } from './store.ts';
@@ -161,7 +162,7 @@ class StoreThread {
     const term = f64[(at + 16) >>> 3];
     const length = u32[(at + 24) >>> 2];
     if (ENTRY_HEADER_BYTES + length > this.ring.maxRecord) {
-      this.store.append(index, term, kind, this.receiveLarge(), 0, length);
+      this.store.append(index, term, kind, receiveBytes(this.data.entryPort), 0, length);
     } else {
       this.store.append(index, term, kind, u8, at + ENTRY_HEADER_BYTES, length);
     }
@@ -169,13 +170,6 @@ class StoreThread {
     this.isUnwritten = true;
     if (--this.missing === 0) this.taken = this.batch;
     return length + ENTRY_HEADER_BYTES;
-  }
-
-  private receiveLarge(): Uint8Array {
-    for (;;) {
-      const message = receiveMessageOnPort(this.data.entryPort);
-      if (message !== undefined) return new Uint8Array(message.message as ArrayBuffer);
-    }
   }
 
   /** Writes what was taken, and syncs it if it is time; false when the disk does not take it. */
