@@ -21,6 +21,7 @@ export interface ThroughputSample {
 
 /** A server on node:net that parses nothing and answers constants, in one round. */
 export interface FloorSample extends ThroughputSample {
+  test: string;
   pipeline: number;
 }
 
@@ -118,25 +119,31 @@ function throughputSection(results: Results, pipeline: number): string {
 
 function floorSection(results: Results): string {
   const { ourName, theirName, floors } = results;
-  const rows = [...new Set(floors.map(({ pipeline }) => pipeline))].map((pipeline) => {
-    const mine = floors.filter((sample) => sample.pipeline === pipeline);
-    const pairs = rounds(results, 'GET', pipeline);
+  const keys = [...new Set(floors.map(({ test, pipeline }) => `${test} -P ${pipeline}`))];
+  const rows = keys.map((key) => {
+    const mine = floors.filter(({ test, pipeline }) => `${test} -P ${pipeline}` === key);
+    const pairs = rounds(results, mine[0].test, mine[0].pipeline);
     const floorUs = median(mine.map(({ cpuUs }) => cpuUs));
     const theirUs = median(pairs.map(({ theirs }) => theirs.cpuUs));
     return [
-      `-P ${pipeline}`,
+      key,
       thousands(median(mine.map(({ requestsPerSecond }) => requestsPerSecond))),
+      spread(mine.map(({ requestsPerSecond }, round) => requestsPerSecond / pairs[round].theirs.requestsPerSecond)),
       floorUs.toFixed(2),
       median(pairs.map(({ ours }) => ours.cpuUs)).toFixed(2),
       theirUs.toFixed(2),
       ratio(theirUs / floorUs),
     ];
   });
-  const head = ['', 'constant req/s', 'constant µs', `${ourName} GET µs`, `${theirName} GET µs`, 'at most'];
+  const head = [
+    ...['', 'constant req/s', `to ${theirName} (range)`, 'constant µs', `${ourName} µs`, `${theirName} µs`],
+    'at most by CPU',
+  ];
   return (
-    '### What node:net leaves to be won\n\nCPU per request of a server that reads and writes as Millrace does, parses nothing and ' +
-    `answers constants (\`bench/floor.ts\`), beside a GET of both. A server on node:net that cost nothing more would be so many times ` +
-    `as fast as ${theirName} ("at most"), where the server is what limits.\n\n${table(head, rows)}`
+    '### What node:net and the load leave to be won\n\nA server that reads and writes as Millrace does, parses nothing and answers ' +
+    `constants (\`bench/floor.ts\`), in the same rounds. By speed, no server on node:net can be more times as fast as ${theirName} under ` +
+    'this load, which is at its own limit there where the server is not. By CPU per request, none could be with a load that costs nothing.' +
+    `\n\n${table(head, rows)}`
   );
 }
 
