@@ -2,7 +2,7 @@
  * Bytes that are too long for a ring, as a message of a port. Any thread; one copy.
  *
  * They go in shared memory instead of being transferred: a transferred buffer is detached from its thread, and from the first one on
- * V8 looks at every access to any buffer of that thread whether it is still there, 66 times in a SET.
+ * V8 looks at every access to any buffer of that thread whether it is still there, in 66 places of a compiled SET.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 
