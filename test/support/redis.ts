@@ -152,8 +152,10 @@ export async function waitForPort(port: number): Promise<void> {
     const open = await new Promise<boolean>((resolve) => {
       const socket = net.connect(port, '127.0.0.1');
       socket.once('connect', () => {
+        // A connection to a port that nobody listens on may get that port itself, and then meets itself.
+        const isItself = socket.localPort === port;
         socket.destroy();
-        resolve(true);
+        resolve(!isItself);
       });
       socket.once('error', () => resolve(false));
     });
