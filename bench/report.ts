@@ -141,8 +141,8 @@ function floorSection(results: Results): string {
   ];
   return (
     '### What node:net and the load leave to be won\n\nA server that reads and writes as Millrace does, parses nothing and answers ' +
-    `constants (\`bench/floor.ts\`), in the same rounds. By speed, no server on node:net can be more times as fast as ${theirName} under ` +
-    'this load, which is at its own limit there where the server is not. By CPU per request, none could be with a load that costs nothing.' +
+    `constants (\`bench/floor.ts\`), in the same rounds. No strict bound by speed: where the load is the limit, a server that gathers its ` +
+    `writes in another way may be ahead of it. By CPU per request, one that costs nothing more is so many times as cheap as ${theirName}.` +
     `\n\n${table(head, rows)}`
   );
 }
