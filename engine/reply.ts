@@ -112,6 +112,18 @@ export class Reply {
     this.crlf();
   }
 
+  /** An integer reply whose decimal text, of up to 20 bytes, is there already. */
+  intText(from: Uint8Array, start: number, length: number): void {
+    this.ensure(24);
+    const u8 = this.u8;
+    let at = this.length;
+    u8[at++] = COLON;
+    for (let i = start; i < start + length; i++) u8[at++] = from[i];
+    u8[at] = CR;
+    u8[at + 1] = LF;
+    this.length = at + 2;
+  }
+
   bigInt(n: bigint): void {
     this.ascii(`:${n}\r\n`);
   }

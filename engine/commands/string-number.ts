@@ -7,7 +7,7 @@ import type { Call } from '../call.ts';
 import { ERR } from '../errors.ts';
 import { createRecord, lookupWrite, resizeValue } from '../keyspace.ts';
 import { addLongDouble, formatLongDouble, type LongDouble, parseLongDouble } from '../longdouble.ts';
-import { HEAD_RAW, HEAD_TEXT, TYPE_STRING, valueStart } from '../record.ts';
+import { HEAD_EXPIRY, HEAD_OF_VALUE, HEAD_RAW, HEAD_TEXT, TYPE_STRING, valueStart, valueWord } from '../record.ts';
 import { isString, KEEP_EXPIRY, setString, stringLength, stringStart } from '../types/string.ts';
 
 const INT64_MAX = 9223372036854775807n;
@@ -35,27 +35,33 @@ export function decrby(c: Call): void {
   addBig(c, -c.big);
 }
 
-/** Reads the integer at the key into `c.num` (0 without a key). Returns its record, 0 for none, -1 after an error reply. */
-function lookupInteger(c: Call): Offset {
-  const record = lookupWrite(c, 1);
+/** Numbers of up to so many digits, and sums with what is no larger, fit 31 bits. */
+const SHORT_DIGITS = 9;
+const SHORT_LIMIT = 10 ** SHORT_DIGITS;
+/** By how many digits: the least number that has them. */
+const LEAST = Int32Array.from({ length: SHORT_DIGITS + 2 }, (_, digits) => (digits < 2 ? 0 : 10 ** (digits - 1)));
+
+/** Reads the integer of a record (0: no key, 0) into `c.num`; false after an error reply. */
+function readInteger(c: Call, record: Offset): boolean {
   if (record === 0) {
     c.num = 0;
     c.exact = true;
-    return 0;
+    return true;
   }
   const a = c.arena;
   if (!isString(a, record)) {
     c.reply.error(ERR.WRONGTYPE);
-    return -1;
+    return false;
   }
-  if (c.longAt(a.u8, stringStart(a, record), stringLength(a, record))) return record;
+  if (c.longAt(a.u8, stringStart(a, record), stringLength(a, record))) return true;
   c.reply.error(ERR.NOT_INTEGER);
-  return -1;
+  return false;
 }
 
 function add(c: Call, amount: number): void {
-  const record = lookupInteger(c);
-  if (record < 0) return;
+  const record = lookupWrite(c, 1);
+  if (record !== 0 && addInPlace(c, record, amount)) return;
+  if (!readInteger(c, record)) return;
   const sum = c.num + amount;
   if (!c.exact || !Number.isSafeInteger(sum)) return storeBigSum(c, record, c.bigNum + BigInt(amount));
   let size = sum < 0 ? -sum : sum;
@@ -74,6 +80,38 @@ function add(c: Call, amount: number): void {
   c.reply.int(sum);
 }
 
+/**
+ * The usual case, a counter that stays as long as it was: writes only the digits that change, and the reply is a copy of them. False,
+ * with nothing done, when it is another.
+ */
+function addInPlace(c: Call, record: Offset, amount: number): boolean {
+  const a = c.arena;
+  const length = valueWord(a, record);
+  if ((a.u32[record >>> 2] & HEAD_OF_VALUE & ~HEAD_EXPIRY) !== TYPE_STRING) return false;
+  if (length === 0 || length > SHORT_DIGITS || amount > SHORT_LIMIT || amount < -SHORT_LIMIT) return false;
+  const u8 = a.u8;
+  const start = valueStart(a, record);
+  let at = start + length;
+  let value = 0;
+  for (let i = start; i < at; i++) {
+    const digit = u8[i] - 48;
+    if (digit < 0 || digit > 9) return false;
+    value = (Math.imul(value, 10) + digit) | 0;
+  }
+  const sum = (value + amount) | 0;
+  if (value < LEAST[length] || sum < LEAST[length] || sum >= LEAST[length + 1]) return false;
+  let rest = sum;
+  do {
+    const higher = (rest / 10) | 0;
+    u8[--at] = 48 + (rest - higher * 10);
+    rest = higher;
+    value = (value / 10) | 0;
+  } while (rest !== value);
+  c.dirty++;
+  c.reply.intText(u8, start, length);
+  return true;
+}
+
 /** The key's record with room for an integer's `length` digits as its inline value, its expiry as it was. */
 function integerRecord(c: Call, record: Offset, length: number): Offset {
   if (record === 0) return createRecord(c, 1, TYPE_STRING, length);
@@ -89,8 +127,8 @@ function decimalLength(n: number): number {
 }
 
 function addBig(c: Call, amount: bigint): void {
-  const record = lookupInteger(c);
-  if (record >= 0) storeBigSum(c, record, c.bigNum + amount);
+  const record = lookupWrite(c, 1);
+  if (readInteger(c, record)) storeBigSum(c, record, c.bigNum + amount);
 }
 
 function storeBigSum(c: Call, record: Offset, sum: bigint): void {

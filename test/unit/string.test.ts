@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { liveBytes } from '../../engine/alloc.ts';
+import { Random } from '../../engine/random.ts';
 import { MAX_INLINE_BYTES } from '../../engine/types/string.ts';
 import { TestEngine } from '../support/engine.ts';
 
@@ -90,6 +91,24 @@ describe('string values', () => {
     engine.run('set', 'n', '9223372036854775807');
     expect(engine.run('incr', 'n')).toBe('-ERR increment or decrement would overflow\r\n');
     expect(engine.run('decrby', 'n', '-9223372036854775808')).toBe('-ERR decrement would overflow\r\n');
+  });
+
+  it('count on and back over every number of digits, with and without an expiry', () => {
+    const engine = engineWith();
+    const random = new Random(7);
+    let sum = 0;
+    engine.run('set', 'n', '0');
+    for (let i = 0; i < 20_000; i++) {
+      if (i % 1000 === 0) engine.run(i % 2000 === 0 ? 'persist' : 'expire', 'n', '1000');
+      const by = random.below(10 ** (1 + random.below(11))) * (sum > 0 && random.below(2) === 0 ? -1 : 1);
+      sum += by;
+      expect(engine.run('incrby', 'n', String(by))).toBe(`:${sum}\r\n`);
+      if (i % 97 === 0) {
+        sum = 10 ** random.below(12) - random.below(3);
+        engine.run('set', 'n', String(sum), 'keepttl');
+      }
+    }
+    expect(engine.run('get', 'n')).toBe(`$${String(sum).length}\r\n${sum}\r\n`);
   });
 
   it('hide a key whose time is past, and delete it at the next write', () => {
