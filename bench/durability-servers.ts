@@ -105,7 +105,7 @@ export async function withBoth<T>(
   try {
     for (const [i, side] of SIDES.entries()) {
       const command = specs[side].command.replace('{dir}', dirs[i]);
-      started.push(await Server.start({ name: NAMES[side], command }, firstPort + i));
+      started.push(await Server.start({ ...specs[side], command }, firstPort + i));
       started[i].pause();
     }
     return await use({ ours: started[0], theirs: started[1] });

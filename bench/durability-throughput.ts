@@ -37,6 +37,8 @@ export interface LogSample extends BenchmarkResult {
 
 export interface LogPair {
   policy: Policy;
+  /** Whether the servers had one core, else all. */
+  oneCore: boolean;
   pipeline: number;
   round: number;
   ours: LogSample;
@@ -63,19 +65,21 @@ async function measure(server: Server, pipeline: number, requests: number): Prom
   return { ...result, cpuUs: ((server.cpuSeconds() - cpuBefore) * 1e6) / requests };
 }
 
-export async function measureThroughput(plan: Plan, policy: Policy): Promise<LogPair[]> {
-  const specs = { ours: logSpec('ours', policy), theirs: logSpec('theirs', policy) };
+export async function measureThroughput(plan: Plan, policy: Policy, oneCore: boolean): Promise<LogPair[]> {
+  const core = oneCore ? undefined : 'any';
+  const specs = { ours: { ...logSpec('ours', policy), core }, theirs: { ...logSpec('theirs', policy), core } } as const;
   const pairs: LogPair[] = [];
+  const where = oneCore ? '' : ', all cores';
   for (let round = 0; round < plan.rounds; round++) {
     await withBoth(specs, plan.firstPort, async (servers) => {
-      progress(`round ${round + 1} of ${plan.rounds}: warming up, appendfsync ${policy}`);
+      progress(`round ${round + 1} of ${plan.rounds}: warming up, appendfsync ${policy}${where}`);
       const warmUp = Math.min(WARM_UP_REQUESTS, requestsOf(plan, policy, 16));
       await inTurn(servers, round, (server) => benchmark(server, 'set', 16, warmUp));
       for (const pipeline of PIPELINES) {
-        progress(`round ${round + 1} of ${plan.rounds}: SET -P ${pipeline}, appendfsync ${policy}`);
+        progress(`round ${round + 1} of ${plan.rounds}: SET -P ${pipeline}, appendfsync ${policy}${where}`);
         const requests = requestsOf(plan, policy, pipeline);
         const pair = await inTurn(servers, round, (server) => measure(server, pipeline, requests));
-        pairs.push({ policy, pipeline, round, ...pair });
+        pairs.push({ policy, oneCore, pipeline, round, ...pair });
       }
     });
   }
