@@ -59,8 +59,8 @@ export interface WorkerData {
   /** The shards this worker owns: [from, to). */
   from: number;
   to: number;
-  /** Whether it makes room before a write; not on a replica, where that goes by the log. */
-  evicts: boolean;
+  /** On a replica what goes and what expires goes by the log: the worker neither makes room nor takes a read's time for the state's. */
+  isReplica: boolean;
 }
 
 const BUSY = 0;
@@ -79,6 +79,11 @@ class WorkerThread {
   private readonly clock: TickClock;
   private readonly evictor: Evictor;
   private readonly sweeper: Sweeper;
+  /**
+   * No write that is still queued here is before it: the time of the last command that ran. On a replica of the last write, whose
+   * time is the log's; its reads have the time of its own clock, which is ahead.
+   */
+  private ranMs = 0;
 
   constructor(data: WorkerData) {
     this.data = data;
@@ -89,7 +94,7 @@ class WorkerThread {
     this.needed = new Uint8Array(this.shards.arenas.length);
     this.mainBell = new Int32Array(data.mainBell);
     this.clock = new TickClock(data.clock);
-    this.evictor = data.evicts ? makeEvictor(this.shards, this.call.settings, data.thread) : NO_EVICTION;
+    this.evictor = data.isReplica ? NO_EVICTION : makeEvictor(this.shards, this.call.settings, data.thread);
     const pending = new Int32Array(data.snapshotPending);
     this.sweeper = new Sweeper(this.shards.arenas, data.from, data.to, this.locks, data.snapshotPort, pending);
   }
@@ -101,7 +106,7 @@ class WorkerThread {
       // In this order: what was queued with earlier times is then visible.
       const settledMs = this.settledMs();
       const served = this.serveRequests();
-      const expired = this.expireKeys(served === IDLE ? settledMs : this.call.nowMs);
+      const expired = this.expireKeys(served === IDLE ? settledMs : this.ranMs);
       const swept = this.sweeper.slice();
       this.locks.releaseAll();
       if (served === BUSY) continue;
@@ -167,6 +172,7 @@ class WorkerThread {
       // What makes room is said by the log, if there is one.
       const isLogged = requests.u32[(at >>> 2) + 2] === NO_SESSION || this.call.settings.f64[APPENDONLY] !== 0;
       execute(this.call, row, isLogged ? NO_EVICTION : this.evictor);
+      if (!this.data.isReplica || (row.flags & WRITE) !== 0) this.ranMs = this.call.nowMs;
       if (row.flags & WRITE) this.compact(row);
       const now = performance.now();
       this.reply(at, (now - beganAt) * 1000);

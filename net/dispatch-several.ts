@@ -43,6 +43,7 @@ export class SeveralShards {
       }
       return DONE;
     }
+    if (dispatcher.log !== undefined && shards.mayFill(row)) return dispatcher.inPlace.executeWrite(session, row, id);
     if (session.hasOutstanding) return shards.stall(session);
     if (writes && (!isUnqueued || shards.fences.excludes(session.id, marked))) return shards.fence(session);
     const first = row.scope === SCOPE_ALL ? 0 : marked.indexOf(1);

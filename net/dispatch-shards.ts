@@ -10,7 +10,7 @@
 import { arenaBytes, compactStep } from '../engine/alloc.ts';
 import { type Arena, COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
-import type { CommandRow } from '../engine/command.ts';
+import { type CommandRow, DENYOOM } from '../engine/command.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { LockSet, markShards } from '../engine/locks.ts';
 import { isSwept } from '../engine/snapshot/epoch.ts';
@@ -31,6 +31,13 @@ const BORROW_WAIT_MS = 0.5;
 const EXPIRE_BUCKETS = 4;
 /** Buckets that a snapshot sweeps then. */
 const SWEEP_BUCKETS = 4;
+
+/** Of a shard that is fuller than this leaves, no worker gets writes that are logged before they run. */
+const QUEUED_PART = 1 / 8;
+/** Beside that part: what a full ring of requests takes. */
+const QUEUED_BYTES = 4 * 1024 * 1024;
+/** What a request takes in memory at the most, by its bytes: records and tables with it. */
+const MEMORY_PER_BYTE = 4;
 
 export class MainShards {
   readonly arenas: readonly Arena[];
@@ -211,6 +218,18 @@ export class MainShards {
     const { arenas } = this;
     for (let i = 0; i < arenas.length; i++) if (isTight(arenas[i], part, bytes)) return true;
     return false;
+  }
+
+  /**
+   * Whether the write in `call` might find no room after what is queued before it: an eighth of a shard is kept for that. Leaves its
+   * shards marked.
+   */
+  mayFill(row: CommandRow): boolean {
+    if ((row.flags & DENYOOM) === 0) return false;
+    const { call } = this;
+    const last = call.argc - 1;
+    const bytes = (call.off[last] + call.len[last] - call.off[0]) * MEMORY_PER_BYTE;
+    return this.isTight(row, QUEUED_PART, bytes + QUEUED_BYTES);
   }
 
   /** Whether the request in `call` is about such a shard. */

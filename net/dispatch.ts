@@ -87,7 +87,7 @@ export class Dispatcher implements Executor {
   private readonly watch: CommandWatch;
   private readonly mode: DispatchMode;
   private readonly seeds = new Random((Math.random() * 0x7fffffff) | 1);
-  private readonly inPlace: InPlace;
+  readonly inPlace: InPlace;
   private readonly several: SeveralShards;
   private readonly readPrefix: ReadPrefix;
   /** What a command with one key looks at, without the way over `shards`. */
@@ -223,6 +223,8 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
+    // A worker's command is logged before it runs, so it must not find the shard full.
+    if (this.log !== undefined && this.shards.mayFill(row)) return this.inPlace.executeWrite(session, row, id);
     this.shards.locks.release(shard);
     if (session.windowFull) return this.stall(session);
     if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);

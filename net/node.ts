@@ -67,7 +67,7 @@ export class Node {
     const rows: CommandRow[] = [...engineRows, ...ofConnections, ...serverRows(this)];
     this.table = new CommandTable(rows);
     this.stats = new CommandStats(this.table);
-    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die, !isReplicated(config));
+    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die, isReplicated(config));
     const evictor = makeEvictor(this.shards, config.settings, MAIN_THREAD);
     this.dispatcher = new Dispatcher(
       this.call,
@@ -131,6 +131,11 @@ export class Node {
         return undefined;
       });
     }
+    // Clients see by it at once how keys are aged: the clock brings it to the commands.
+    config.onChange('maxmemory-policy', () => {
+      this.call.setClock(this.call.nowMs);
+      return undefined;
+    });
     config.onChange('requirepass', (password) => {
       limits.requirePass = password;
       this.clients.passwordChanged();

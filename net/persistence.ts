@@ -74,6 +74,9 @@ export class Persistence {
     const { config } = this;
     config.onChange('appendfsync', (policy) => {
       this.writer?.setPolicy(policy);
+      // Writes that waited for what is under way to the disk need not any more.
+      this.dispatcher.log?.advance();
+      this.dispatcher.resumeStalled();
       return undefined;
     });
     for (const name of SAME_EVERYWHERE) {

@@ -209,6 +209,12 @@ export class Recovery {
         `Log: ${replayer.commands} commands of ${entries} entries run again in ${seconds(startedAt)} s`,
       );
     }
+    if (replayer.errors > 0) {
+      this.log.write(
+        'notice',
+        `${replayer.errors} of them gave an error, as those do that gave one to their client; the first was ${replayer.firstError}`,
+      );
+    }
     return { ...base, index: writer.opened.lastIndex, lastMs: Math.max(base.lastMs, replayer.lastMs) };
   }
 

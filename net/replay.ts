@@ -11,7 +11,9 @@ import { execute } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasSingleKey } from '../engine/locks.ts';
 import { BatchReader } from '../engine/log/batch.ts';
+import { settingIndex } from '../engine/settings.ts';
 
+const DATABASES = settingIndex('databases');
 const NO_EVICTION = { makeRoom: () => true };
 /** Buckets looked at for expired keys after a command whose shard has some. */
 const EXPIRE_BUCKETS = 4;
@@ -20,9 +22,10 @@ const EXPIRE_BUCKETS = 4;
 export class ReplayError extends Error {}
 
 export class Replayer {
-  /** Commands run, and how many of them gave an error (as they did the first time, usually). */
+  /** Commands run, and how many of them gave an error, as they did the first time where workers ran them; and the first of these. */
   commands = 0;
   errors = 0;
+  firstError = '';
   /** The latest time of a command. */
   lastMs = 0;
   private readonly call: Call;
@@ -34,7 +37,10 @@ export class Replayer {
     this.table = table;
   }
 
-  /** Runs the entry with this index, bytes[start, end). Throws ReplayError, or BatchError. */
+  /**
+   * Runs the entry with this index, bytes[start, end). Throws ReplayError, or BatchError. A command that finds no room now was
+   * acknowledged: without it the data would not be what clients were told.
+   */
   run(index: number, bytes: Uint8Array, start: number, end: number): void {
     const { call, batch } = this;
     const { reply } = call;
@@ -48,6 +54,9 @@ export class Replayer {
           `entry ${index} of the log holds a command that this version does not know: ${call.shown(0, 64)}`,
         );
       }
+      if (call.db >= call.settings.f64[DATABASES]) {
+        throw new ReplayError(`entry ${index} of the log is about database ${call.db}: start with more --databases`);
+      }
       call.begin(row);
       // A blocking command that had waited passed over keys of a wrong type; one that had not found none before it took
       // something. The others are logged although they failed, where workers ran them.
@@ -55,11 +64,22 @@ export class Replayer {
       const { errors } = reply;
       execute(call, row, NO_EVICTION);
       reply.length = mark;
-      if (reply.errors !== errors) this.errors++;
+      if (reply.errors !== errors) this.failed(index);
       this.commands++;
       if (call.nowMs > this.lastMs) this.lastMs = call.nowMs;
       this.keepHouse(hasSingleKey(row));
     }
+  }
+
+  private failed(index: number): void {
+    const { call } = this;
+    const what = `${call.shown(0, 64)} of entry ${index}: ${call.reply.lastError}`;
+    if (call.reply.lastError === 'OOM') {
+      throw new ReplayError(
+        `the log cannot be run again, there is no room: ${what}. Start with a larger --arena-size, or more --shards`,
+      );
+    }
+    if (this.errors++ === 0) this.firstError = what;
   }
 
   /** What workers do between commands. */

@@ -50,8 +50,14 @@ export class WorkerPool {
     return this.bell.buffer as SharedArrayBuffer;
   }
 
-  /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. `evicts`: whether they make room themselves. */
-  constructor(count: number, shards: Shards, settings: Settings, onDeath: (message: string) => void, evicts = true) {
+  /** Starts `count` workers (at most one per shard); worker i has thread number i + 1. `isReplica`: see WorkerData. */
+  constructor(
+    count: number,
+    shards: Shards,
+    settings: Settings,
+    onDeath: (message: string) => void,
+    isReplica = false,
+  ) {
     const shardCount = shards.arenas.length;
     const workers = Math.min(count, shardCount);
     this.owner = new Uint16Array(shardCount);
@@ -77,7 +83,7 @@ export class WorkerPool {
         snapshotPending: this.snapshotPending.buffer,
         from,
         to,
-        evicts,
+        isReplica,
       };
       // The entry is a file of its own; from source it is TypeScript, which Node runs as it is.
       const entry = new URL(

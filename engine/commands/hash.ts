@@ -11,11 +11,9 @@ import { TYPE_HASH } from '../record.ts';
 import { createHash, hashFind, hashRemove, hashSet, hashSize, isHash, value } from '../types/hash.ts';
 import { MemberWalk } from '../types/member-walk.ts';
 import { hincrby, hincrbyfloat } from './hash-number.ts';
-import { drawsTooMany, parseSampleCount, replySample } from './member-sample.ts';
+import { drawsTooMany, isPairCountTooLarge, parseSampleCount, replySample } from './member-sample.ts';
 import { scanMembers } from './member-scan.ts';
 import { ONE_KEY, rowMaker } from './rows.ts';
-
-const INT64_MAX = 2 ** 63;
 
 const walk = new MemberWalk();
 
@@ -178,7 +176,7 @@ function drawMany(c: Call): void {
   if (!parseSampleCount(c, 2)) return;
   const withValues = c.argc === 4 && c.is(3, 'WITHVALUES');
   if (c.argc > 3 && !withValues) return c.reply.error(ERR.SYNTAX);
-  if (withValues && Math.abs(c.num) > INT64_MAX / 2) return c.reply.error(ERR.OUT_OF_RANGE);
+  if (withValues && isPairCountTooLarge(c)) return c.reply.error(ERR.OUT_OF_RANGE);
   const wanted = c.num;
   const record = lookupHash(c);
   if (record < 0) return;

@@ -13,6 +13,7 @@ const MAX_DRAWS = 2 ** 24;
 /** A third of the members or more are drawn on one walk over all of them, fewer one by one. */
 const WALK_SHARE = 3;
 const INT64_MIN = -(2n ** 63n);
+const MAX_PAIRS = 2n ** 62n - 1n;
 
 /** Reads the count in argument i into `c.num`; false after an error reply. */
 export function parseSampleCount(c: Call, i: number): boolean {
@@ -20,6 +21,11 @@ export function parseSampleCount(c: Call, i: number): boolean {
   else if (!c.exact && c.big === INT64_MIN) c.reply.error(ERR.NOT_NEGATABLE);
   else return true;
   return false;
+}
+
+/** Whether the count that was read last is one of pairs whose elements a signed 64-bit number could not count. */
+export function isPairCountTooLarge(c: Call): boolean {
+  return !c.exact && (c.big > MAX_PAIRS || c.big < -MAX_PAIRS);
 }
 
 /** Whether a negative count is more than this server draws; after an error reply then. */

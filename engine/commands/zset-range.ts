@@ -161,11 +161,11 @@ function parseOptions(c: Call, from: number, by: number, store: boolean): string
       if (!c.long(i + 2)) return ERR.NOT_INTEGER;
       options.limit = c.num;
       i += 2;
-    } else if (by === BY_ANY && c.is(i, 'REV')) {
+    } else if (by === BY_ANY && !options.reverse && c.is(i, 'REV')) {
       options.reverse = true;
-    } else if (by === BY_ANY && c.is(i, 'BYLEX')) {
+    } else if (options.by === BY_ANY && c.is(i, 'BYLEX')) {
       options.by = BY_LEX;
-    } else if (by === BY_ANY && c.is(i, 'BYSCORE')) {
+    } else if (options.by === BY_ANY && c.is(i, 'BYSCORE')) {
       options.by = BY_SCORE;
     } else {
       return ERR.SYNTAX;

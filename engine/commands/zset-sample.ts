@@ -13,11 +13,11 @@ import { tableScan } from '../table.ts';
 import { isZset, ZsetWalk, zsetSize } from '../types/zset.ts';
 import { memberLength, memberScore, memberStart } from '../types/zset-member.ts';
 import { hasRoot } from '../values.ts';
+import { isPairCountTooLarge, parseSampleCount } from './member-sample.ts';
 import { parseCursor, parseScanOptions, scanOptions } from './scan.ts';
 
 /** The most members that one ZRANDMEMBER draws with repetition; Redis would go on until its memory is full. */
 const MAX_DRAWS = 2 ** 24;
-const INT64_MAX = 2 ** 63;
 
 const walk = new ZsetWalk();
 
@@ -31,12 +31,11 @@ export function zrandmember(c: Call): void {
 }
 
 function drawMany(c: Call): void {
-  if (!c.long(2)) return c.reply.error(ERR.NOT_INTEGER);
+  if (!parseSampleCount(c, 2)) return;
   const count = c.num;
-  if (!c.exact && c.big === -(2n ** 63n)) return c.reply.error(ERR.NOT_NEGATABLE);
   const withScores = c.argc === 4 && c.is(3, 'WITHSCORES');
   if (c.argc > 4 || (c.argc === 4 && !withScores)) return c.reply.error(ERR.SYNTAX);
-  if (withScores && Math.abs(count) > INT64_MAX / 2) return c.reply.error(ERR.OUT_OF_RANGE);
+  if (withScores && isPairCountTooLarge(c)) return c.reply.error(ERR.OUT_OF_RANGE);
   const record = lookupRead(c, 1);
   if (record === 0) return c.reply.arrayHeader(0);
   const a = c.arena;
@@ -143,6 +142,6 @@ function replyMatch(c: Call, a: Arena, start: Offset, length: number, score: str
 
 /** A score as a listpack keeps it, and ZSCAN shows: whole numbers as integers, whatever their size. */
 function packedScore(score: number): string {
-  const whole = Number.isInteger(score) && Math.abs(score) <= INT64_MAX / 2;
+  const whole = Number.isInteger(score) && Math.abs(score) <= 2 ** 62;
   return whole ? BigInt(score).toString() : formatDouble(score);
 }

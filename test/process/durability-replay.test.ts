@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Random } from '../../engine/random.ts';
 import { randomCommands } from '../support/durability-commands.ts';
 import { type Contents, contentsOf, differencesOf } from '../support/durability-contents.ts';
 import { DurableNode, until } from '../support/durability-node.ts';
@@ -120,6 +121,72 @@ describe('replay of commands that waited', () => {
       await at.kill();
       await start(flags);
       expect(differencesOf(before, await read())).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});
+
+describe('a log that cannot be run again', () => {
+  const refusal = async (flags: readonly string[]): Promise<string> => {
+    await node?.kill();
+    node = await DurableNode.spawn(dir, flags);
+    expect(await node.end()).not.toBe(0);
+    return node.output;
+  };
+
+  it(
+    'stops the start, says why, and is whole with the right flags: no room, too few databases',
+    async () => {
+      await start(ALWAYS);
+      const value = 'x'.repeat(2000);
+      const sets = Array.from({ length: 3000 }, (_, i) => ['SET', `k${i}`, value]);
+      await node?.ask(...sets, ['SELECT', '9'], ['SET', 'a', '1']);
+      expect(await refusal([...ALWAYS, '--shards', '1', '--arena-size', '1mb'])).toMatch(
+        /no room.*entry.*--arena-size/,
+      );
+      expect(await refusal([...ALWAYS, '--databases', '4'])).toMatch(/database 9.*--databases/);
+      await start(ALWAYS);
+      expect(await node?.ask(['DBSIZE'])).toEqual([':3000\r\n']);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'is not made by a shard that is nearly full: what was acknowledged there is there after a restart',
+    async () => {
+      const flags = [...ALWAYS, '--shards', '1', '--arena-size', '4mb', '--dispatch', 'ring'];
+      await start(flags);
+      const random = new Random(1);
+      const kept = new Map<string, string>();
+      for (let batch = 0; batch < 60; batch++) {
+        const commands = Array.from({ length: 100 }, () => {
+          const key = `k${random.below(1500)}`;
+          return random.below(4) === 0 ? ['DEL', key] : ['SET', key, 'v'.repeat(10 + random.below(20_000))];
+        });
+        const replies = (await node?.ask(...commands)) as string[];
+        commands.forEach(([name, key, text], i) => {
+          if (name === 'DEL') kept.delete(key);
+          else if (replies[i] === '+OK\r\n') kept.set(key, text);
+        });
+        if (batch % 25 === 20) await node?.ask(['BGREWRITEAOF']);
+      }
+      await node?.kill();
+      await start(flags);
+      expect(await node?.ask(['DBSIZE'])).toEqual([`:${kept.size}\r\n`]);
+      const found = (await node?.ask(...[...kept.keys()].map((key) => ['GET', key]))) as string[];
+      expect(found).toEqual([...kept.values()].map((text) => `$${text.length}\r\n${text}\r\n`));
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'writes larger than what may be under way to the disk follow each other',
+    async () => {
+      await start(ALWAYS);
+      const values = ['a', 'b', 'c'].map((letter) => letter.repeat(3_000_000));
+      for (let i = 0; i < 30; i++) {
+        expect(await node?.ask(['SET', `b${i % 2}`, values[i % 3]])).toEqual(['+OK\r\n']);
+      }
     },
     TIMEOUT,
   );
