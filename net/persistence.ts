@@ -105,6 +105,12 @@ export class Persistence {
     return this.saving.writer;
   }
 
+  /** Whether a log that was asked for is worth nothing yet: what was there before it has still to be saved. */
+  get isLogComing(): boolean {
+    if (this.group !== undefined || this.loading !== undefined || !this.config.get('appendonly')) return false;
+    return this.dispatcher.log === undefined || this.saving.needsBase;
+  }
+
   private get directory(): string {
     return this.config.get('dir');
   }

@@ -3,10 +3,11 @@
  * The thread that owns the log calls it (thread.ts), and blocks while it reads; over any `Disk`.
  *
  * A log that was begun anew (CONFIG SET appendonly yes) starts with a record of type TYPE_RESTART, behind a gap: what comes
- * before it is in the snapshot that was to follow, and only there. Without that snapshot its entries mean nothing: their
+ * before it is in the snapshot that was to follow, and only there. If that one never came to its end (base.ts), its entries mean nothing: their
  * segments are put aside before anything new is written. If they stayed, what comes behind them would be passed over with
  * them at the next start, or they would be taken for entries that a later snapshot lacks, since indexes are given again.
  */
+import { hasBase, markBase, unmarkBase } from './base.ts';
 import type { Disk } from './disk.ts';
 import { LogError } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
@@ -45,7 +46,7 @@ export function openBehind(
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
     if (restarts || record.index <= last) continue;
     if (record.index > last + 1) {
-      if (record.type !== TYPE_RESTART) throw missing(directory, last, record.index);
+      if (record.type !== TYPE_RESTART || hasBase(disk, directory)) throw missing(directory, last, record.index);
       const note = gapNote(last, record.index);
       const segment = scan.begunSegment;
       scan.stop();
@@ -61,7 +62,12 @@ export function openBehind(
   const log = scan.finish();
   const notes: string[] = [];
   if (scan.torn !== undefined) notes.push(tornNote(scan.torn));
-  if (log.lastIndex(GROUP) !== last) log.restartAt(GROUP, last + 1);
+  if (restarts) unmarkBase(disk, directory);
+  if (log.lastIndex(GROUP) !== last) {
+    log.restartAt(GROUP, last + 1);
+    // What it begins behind is loaded already, and so was saved.
+    if (!restarts && last > 0) markBase(disk, directory);
+  }
   return { log, lastIndex: last, hasGap: false, notes };
 }
 

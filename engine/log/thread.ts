@@ -9,6 +9,7 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { receiveBytes } from '../portbytes.ts';
 import { Ring } from '../ring.ts';
+import { markBase } from './base.ts';
 import { LogError } from './errors.ts';
 import {
   BELL,
@@ -85,6 +86,8 @@ class LogThread {
   /** The last entry taken from the ring. */
   private taken = 0;
   private syncedAt = 0;
+  /** The last entry before those that this thread writes. */
+  private begunAt = 0;
   private credits = PIECES_AHEAD;
 
   constructor(data: LogThreadData) {
@@ -133,6 +136,7 @@ class LogThread {
     const { log, lastIndex, hasGap, notes } = opened;
     if (piece.length > 0) this.send(piece, bytesTotal, bytesTotal);
     this.taken = lastIndex;
+    this.begunAt = lastIndex;
     this.numbers[NUMBER_WRITTEN] = lastIndex;
     this.numbers[NUMBER_DURABLE] = lastIndex;
     this.measure(log);
@@ -159,9 +163,10 @@ class LogThread {
     }
   }
 
-  /** What cannot be removed now goes with the next snapshot. */
+  /** What cannot be removed, or noted, now goes with the next snapshot. */
   private drop(through: number): void {
     try {
+      if (through >= this.begunAt) markBase(realDisk, this.data.directory);
       this.log?.dropThrough(GROUP, through);
     } catch (error) {
       if (!(error instanceof LogError) || error.code === 'SYNC_FAILED') throw error;

@@ -93,6 +93,31 @@ async function keysOf(node: DurableNode): Promise<string> {
   return (await node.ask(['DBSIZE']))[0];
 }
 
+describe('a log that was switched on while the node ran', () => {
+  it(
+    'is there when INFO says that no rewrite is scheduled or under way, and is not thrown away when its snapshot is gone',
+    async () => {
+      const node = await DurableNode.start(dir, ['--appendfsync', 'always']);
+      nodes.push(node);
+      await node.ask(['SET', 'before', '1'], ['CONFIG', 'SET', 'appendonly', 'yes']);
+      await until('the log is there', async () => {
+        const [info] = await node.ask(['INFO', 'persistence']);
+        return info.includes('aof_rewrite_in_progress:0') && info.includes('aof_rewrite_scheduled:0');
+      });
+      await node.ask(['SET', 'after', '2']);
+      await node.kill();
+      const again = await start();
+      expect(await again.ask(['MGET', 'before', 'after'])).toEqual(['*2\r\n$1\r\n1\r\n$1\r\n2\r\n']);
+      await again.kill();
+      for (const name of readdirSync(dir)) if (name.endsWith('.mrs')) unlinkSync(join(dir, name));
+      const { code, errors } = await refused();
+      expect(code).toBe(1);
+      expect(errors).toMatch(/the snapshot that covers what is between is missing.*Put the snapshot back/);
+    },
+    TIMEOUT,
+  );
+});
+
 describe('a directory that is not as it was left', () => {
   it(
     'starts on a torn end, says what it cut, and has everything before it',

@@ -1,5 +1,6 @@
 /** What of a log follows a snapshot: skipped, taken, or put aside when the snapshot that it began behind is missing. */
 import { expect, it } from 'vitest';
+import { markBase } from '../../engine/log/base.ts';
 import type { LogError } from '../../engine/log/errors.ts';
 import { GROUP, type Opened, openBehind } from '../../engine/log/opening.ts';
 import { Random } from '../../engine/random.ts';
@@ -69,6 +70,23 @@ it('keeps what was before a new beginning until that is covered', () => {
   log.dropThrough(GROUP, 1);
   log.close();
   expect(open(disk, 1)).toMatchObject({ taken: ['two'], lastIndex: 2, hasGap: true });
+});
+
+it('refuses a log whose snapshot was there and is gone, until another log begins', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 0, false, 'one');
+  append(disk, 4, true, 'five');
+  markBase(disk, DIRECTORY);
+  expect(() => open(disk, 1)).toThrow(/entry 1 to entry 5: the snapshot/);
+  expect(open(disk, 4)).toMatchObject({ taken: ['five'], lastIndex: 5 });
+  append(disk, 8, true, 'void');
+  expect(open(disk, 5)).toMatchObject({ taken: [], lastIndex: 5, hasGap: true });
+});
+
+it('refuses a log that began behind what was loaded, when that is gone', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 5, false, 'six');
+  expect(() => open(disk, 0)).toThrow(/entry 0 to entry 6: the snapshot/);
 });
 
 it('keeps each log that was put aside', () => {
