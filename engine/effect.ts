@@ -1,6 +1,7 @@
 /**
- * What is logged in place of a command whose choice depends on the order in which a table holds its records, which is not
- * the same everywhere: SPOP is logged as the SREM of what it took. Filled by the handler while it runs; one per thread
+ * What is logged in place of a command whose choice depends on what is not the same everywhere. SPOP goes by the order in which a
+ * table holds its records: it is logged as the SREM of what it took. Approximate trimming goes by the nodes of a stream, and so by
+ * settings: XADD and XTRIM with `~` are logged with the length that they left. Filled by the handler while it runs; one per thread
  * that keeps a log, reused.
  */
 import { Request } from './request.ts';
@@ -18,7 +19,11 @@ export class Effect extends Request {
   /** Begins with a command's name, in upper case. */
   begin(name: string): void {
     this.clear();
-    const bytes = encoder.encode(name);
+    this.addText(name);
+  }
+
+  addText(text: string): void {
+    const bytes = encoder.encode(text);
     this.add(bytes, 0, bytes.length);
   }
 

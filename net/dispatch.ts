@@ -66,6 +66,10 @@ const HAND_OVER_US = 100;
 const HEAVY_US = 1000;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 
+/** Rows that tell what is to be logged in their place (engine/effect.ts): always, or when they trim approximately. */
+const TELLS = 1;
+const TELLS_TRIM = 2;
+
 export class Dispatcher implements Executor {
   readonly call: Call;
   readonly table: CommandTable;
@@ -129,7 +133,12 @@ export class Dispatcher implements Executor {
     this.writes = new Writes(call, evictor, this.shards.queued);
     this.firstMainRow = new CommandTable(engineRows).rows.length;
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
-    this.effects = Uint8Array.from(table.rows, (row) => (row.name === 'spop' ? 1 : 0));
+    const tells = new Map([
+      ['spop', TELLS],
+      ['xadd', TELLS_TRIM],
+      ['xtrim', TELLS_TRIM],
+    ]);
+    this.effects = Uint8Array.from(table.rows, (row) => tells.get(row.name) ?? 0);
     const waiting = WRITE | BLOCKING;
     this.waits = Uint8Array.from(table.rows, (row) => ((row.flags & waiting) === waiting ? 1 : 0));
     this.exclusive = new Exclusive(this);
@@ -195,7 +204,7 @@ export class Dispatcher implements Executor {
     if (this.blocking.count > 0 && this.inPlace.concernsWaiting(row)) {
       return this.inPlace.executeWrite(session, row, id);
     }
-    if (this.effects[id] === 1 && this.log !== undefined) return this.inPlace.executeWrite(session, row, id);
+    if (this.effects[id] === TELLS && this.log !== undefined) return this.inPlace.executeWrite(session, row, id);
     if (this.single[id] === 1) return this.executeSingle(session, row, id);
     if (this.waits[id] === 1) return this.inPlace.executeBlocking(session, row, id);
     if (id >= this.firstMainRow) return this.inPlace.executeHere(session, row, id);
@@ -223,14 +232,24 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
-    // A worker's command is logged before it runs, so it must not find the shard full.
-    if (this.log !== undefined && this.shards.mayFill(row)) return this.inPlace.executeWrite(session, row, id);
+    if (this.log !== undefined && (this.trims(id) || this.shards.mayFill(row))) {
+      // A worker's command is logged before it runs, so it must not find the shard full, or tell what is to be logged.
+      return this.inPlace.executeWrite(session, row, id);
+    }
     this.shards.locks.release(shard);
     if (session.windowFull) return this.stall(session);
     if (this.fences.count > 0 && this.fences.encloses(shard)) return this.stall(session);
     const outcome = this.handOver(session, row, id, this.workers.ofShard(shard), shard);
     if (outcome === QUEUED) this.queued[shard]++;
     return outcome;
+  }
+
+  /** Whether the request in `call` trims a stream approximately. */
+  private trims(id: number): boolean {
+    if (this.effects[id] !== TELLS_TRIM) return false;
+    const { call } = this;
+    for (let i = 2; i < call.argc; i++) if (call.is(i, '~')) return true;
+    return false;
   }
 
   /** Takes a shard's lock. Waiting for it, and what is done for its worker, is no part of what the command costs. */

@@ -44,6 +44,7 @@ import { NO_KEYS, ONE_KEY, rowMaker } from './rows.ts';
 import { xinfoRow } from './stream-info.ts';
 import { addId, addIdForm, intervalId, noMakeStream, parseAdd, parseTrim, strictId, trim } from './stream-options.ts';
 
+const LF = 10;
 const NODE_MAX_BYTES = settingIndex('stream-node-max-bytes');
 const NODE_MAX_ENTRIES = settingIndex('stream-node-max-entries');
 /** The most that the fields and values of one entry may have. */
@@ -102,7 +103,22 @@ function xadd(c: Call): void {
   }
   if (trim.strategy !== TRIM_NONE) streamTrim(a, root, trim);
   c.dirty++;
+  const replied = c.reply.length;
   replyId(c.reply, newId, 0);
+  if (c.effect === undefined || !trim.approximate) return;
+  tellLength(c, 'XADD', root);
+  // The id as it was replied, without its header and line end.
+  const idStart = c.reply.u8.indexOf(LF, replied) + 1;
+  c.effect.add(c.reply.u8, idStart, c.reply.length - 2 - idStart);
+  for (let i = first; i < c.argc; i++) c.effect.add(c.buf, c.off[i], c.len[i]);
+}
+
+/** Begins what is logged in place of an approximate trim. */
+function tellLength(c: Call, name: string, root: Offset): void {
+  c.effect?.begin(name);
+  c.effect?.add(c.buf, c.off[1], c.len[1]);
+  c.effect?.addText('MAXLEN');
+  c.effect?.addText(String(streamLength(c.arena, root)));
 }
 
 function xlen(c: Call): void {
@@ -251,6 +267,7 @@ function xtrim(c: Call): void {
   const a = c.arena;
   if (!isStream(a, record)) return c.reply.error(ERR.WRONGTYPE);
   const dropped = streamTrim(a, valueWord(a, record), trim);
+  if (dropped > 0 && trim.approximate) tellLength(c, 'XTRIM', valueWord(a, record));
   c.dirty += dropped;
   c.reply.int(dropped);
 }

@@ -126,6 +126,29 @@ describe('replay of commands that waited', () => {
   );
 });
 
+describe('approximate trimming', () => {
+  it.each(MODES)(
+    'leaves what it left, whatever the nodes of a stream are like when it is run again: dispatch %s',
+    async (mode) => {
+      const flags = [...ALWAYS, '--dispatch', mode];
+      await start([...flags, '--stream-node-max-entries', '50']);
+      const add = (i: number): string[] => ['XADD', 's', 'MAXLEN', '~', '120', '*', 'field', String(i)];
+      await node?.ask(...Array.from({ length: 500 }, (_, i) => add(i)));
+      await node?.ask(...Array.from({ length: 300 }, (_, i) => ['XADD', 't', `${i + 1}-1`, 'f', 'v']));
+      await node?.ask(['XTRIM', 't', 'LIMIT', '100', 'MINID', '~', '140-0'], ['XTRIM', 't', 'MAXLEN', '~', '110']);
+      const all = [
+        ['XRANGE', 's', '-', '+'],
+        ['XRANGE', 't', '-', '+'],
+      ];
+      const before = await node?.ask(...all);
+      await node?.kill();
+      await start([...flags, '--stream-node-max-entries', '7']);
+      expect(await node?.ask(...all)).toEqual(before);
+    },
+    TIMEOUT,
+  );
+});
+
 describe('a log that cannot be run again', () => {
   const refusal = async (flags: readonly string[]): Promise<string> => {
     await node?.kill();
