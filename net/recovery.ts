@@ -11,12 +11,13 @@ import type { CommandTable } from '../engine/command.ts';
 import { flushDatabase } from '../engine/keyspace.ts';
 import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
+import { RdbError } from '../engine/rdb/errors.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
 import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
 import type { SnapshotHeader } from '../engine/snapshot/file.ts';
 import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { type Choice, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
+import { ADVICE, type Choice, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
 import type { Logger } from './log.ts';
 import type { LogPiece, LogWriter } from './logwriter.ts';
 import { Progress } from './progress.ts';
@@ -128,7 +129,7 @@ export class Recovery {
     ).finally(() => watching.end());
     let keys = 0;
     for (const outcome of outcomes) {
-      if ('error' in outcome) throw SnapshotError.fromPlain(outcome.error);
+      if ('error' in outcome) throw unloadable(SnapshotError.fromPlain(outcome.error));
       keys += outcome.keys;
     }
     if (keys !== footer.keys) throw new Error(`the snapshot ${path} has ${footer.keys} keys, and ${keys} were loaded`);
@@ -170,6 +171,9 @@ export class Recovery {
         progress.show(file.doneBytes, file.sizeBytes, `${report.keys} keys`);
         await new Promise(setImmediate);
       }
+    } catch (error) {
+      if (!(error instanceof RdbError)) throw error;
+      throw new Error(`${path}: ${error.message}${error.code === 'BAD_DATABASE' ? '' : `. ${ADVICE}`}`);
     } finally {
       file.close();
       progress.end();
@@ -236,6 +240,12 @@ export class Recovery {
     }
     return entries;
   }
+}
+
+/** What is wrong with the file's bytes the operator has to see to; for the rest the message says what to do. */
+function unloadable(error: SnapshotError): SnapshotError {
+  if (error.code !== 'DAMAGED') return error;
+  return new SnapshotError(error.code, `${error.message}. ${ADVICE}`, error.file, error.offset, error);
 }
 
 function seconds(startedAt: number): string {

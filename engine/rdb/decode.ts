@@ -211,7 +211,7 @@ export class ItemLoader {
     const db = input.length();
     const databases = c.shards.arenas[0].u32[WORD_DATABASES];
     if (db >= databases) {
-      throw input.error('BAD_DATABASE', `keys of database ${db}, of ${databases}: more must be configured`);
+      throw input.error('BAD_DATABASE', `keys of database ${db}, of ${databases}: start with more --databases`);
     }
     c.db = db;
   }

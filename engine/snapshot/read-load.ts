@@ -7,7 +7,7 @@ import type { Call } from '../call.ts';
 import { ItemLoader } from '../rdb/decode.ts';
 import { RdbError } from '../rdb/errors.ts';
 import { RdbInput } from '../rdb/input.ts';
-import { damaged } from './file-errors.ts';
+import { damaged, SnapshotError } from './file-errors.ts';
 import type { ChunkSource, SnapshotChunk } from './read.ts';
 
 const SLICE_MS = 10;
@@ -64,8 +64,9 @@ function loadSome(source: ChunkSource, loader: ItemLoader, call: Call, input: Rd
     for (let i = 0; i < STEP_ITEMS && input.at < input.end; i++) loader.load(call, input);
   } catch (error) {
     // The bytes are what was written, so whoever encoded them is another program, or has made a mistake.
-    if (error instanceof RdbError) throw damaged(source.file, source.bytesDone, `a chunk is no RDB: ${error.message}`);
-    throw error;
+    if (!(error instanceof RdbError)) throw error;
+    if (error.code === 'BAD_DATABASE') throw new SnapshotError('IO', `${source.file}: ${error.message}`, source.file);
+    throw damaged(source.file, source.bytesDone, `a chunk is no RDB: ${error.message}`);
   }
   return input.at < input.end;
 }

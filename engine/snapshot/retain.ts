@@ -88,6 +88,10 @@ export function newestWhole(
   throw unusable(damaged[0], entries, found);
 }
 
+/** What an operator can do about a file that cannot be loaded. */
+export const ADVICE =
+  'Nothing was changed. Restore the file from a copy or from another node; to start without it all the same, move it out of the directory first.';
+
 /** The error of the newest snapshot, with what is left and what to do. */
 function unusable(
   error: SnapshotError,
@@ -99,10 +103,7 @@ function unusable(
     older === undefined
       ? 'There is no older snapshot.'
       : `The log does not reach back to the older snapshot ${older.path}: starting from it would lose the writes in between.`;
-  const advice =
-    `${error.message}. ${choice} Nothing was changed. Restore the file from a copy or from another node; ` +
-    'to start without it all the same, move it out of the directory first.';
-  return new SnapshotError(error.code, advice, error.file, error.offset, error);
+  return new SnapshotError(error.code, `${error.message}. ${choice} ${ADVICE}`, error.file, error.offset, error);
 }
 
 /**

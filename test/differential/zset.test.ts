@@ -70,6 +70,30 @@ describe.skipIf(!redisAvailable)('sorted sets against redis-server', () => {
     });
   }
 
+  it('options given twice, or one against the other, and counts at the edge', async () => {
+    const options = [[], ['rev'], ['bylex'], ['byscore'], ['limit', 0, 1], ['withscores']];
+    const pairs = options.flatMap((one) => options.map((other) => [...one, ...other]));
+    const half = 2n ** 62n;
+    const counts = [half - 1n, half, half + 1n].flatMap((count) => [count, -count]);
+    const commands: Arg[][] = [
+      ['zadd', 'z1', 1, 'a', 2, 'b'],
+      ...pairs.flatMap((words) => [
+        ['zrange', 'z1', 0, -1, ...words],
+        ['zrange', 'z1', '-', '+', ...words],
+        ['zrangestore', 'd', 'z1', 0, 1, ...words],
+        ['zrevrange', 'z1', 0, -1, ...words],
+        ['zrangebyscore', 'z1', 0, 5, ...words],
+      ]),
+      ...counts.flatMap((count) => [
+        ['zrandmember', 'nokey', String(count), 'withscores'],
+        ['hrandfield', 'nokey', String(count), 'withvalues'],
+      ]),
+    ];
+    await redis.run('hello', 2);
+    await redis.run('flushall');
+    await compare(new TestEngine(), redis, commands, {});
+  });
+
   it('counts changes as Redis does', async () => {
     const engine = new TestEngine();
     await redis.run('hello', 2);

@@ -205,6 +205,7 @@ describe('a directory that is not as it was left', () => {
       const { code, errors } = await refused();
       expect(code).toBe(1);
       expect(errors).toContain(path);
+      expect(errors).toContain('Restore the file');
       expect(errors.trim().split('\n')).toHaveLength(1);
       const plan = run('--dir', dir, '--repair');
       expect(plan.status).toBe(1);

@@ -169,7 +169,8 @@ describe('a log that cannot be run again', () => {
       );
       expect(await refusal([...ALWAYS, '--databases', '4'])).toMatch(/database 9.*--databases/);
       await start(ALWAYS);
-      expect(await node?.ask(['DBSIZE'])).toEqual([':3000\r\n']);
+      expect(await node?.ask(['DBSIZE'], ['SAVE'])).toEqual([':3000\r\n', '+OK\r\n']);
+      expect(await refusal([...ALWAYS, '--databases', '4'])).toMatch(/keys of database 9.*--databases/);
     },
     TIMEOUT,
   );

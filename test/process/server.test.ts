@@ -502,6 +502,20 @@ describe.each(['auto', 'inline', 'ring'])('slow commands, dispatch %s', (dispatc
     for (let i = 3; i < buckets.length; i += 2) expect(Number(buckets[i])).toBeGreaterThan(Number(buckets[i - 2]));
   });
 
+  it('a policy that is set holds from the next command on', async () => {
+    const replies = await client.pipeline([
+      ['set', 'k', '1'],
+      ['config', 'set', 'maxmemory-policy', 'allkeys-lfu'],
+      ['object', 'freq', 'k'],
+      ['config', 'set', 'maxmemory-policy', 'noeviction'],
+      ['object', 'freq', 'k'],
+      ['object', 'idletime', 'k'],
+    ]);
+    expect(replies[2]).toMatch(/^:/);
+    expect(replies[4]).toMatch(/^-ERR An LFU maxmemory policy is not selected/);
+    expect(replies[5]).toMatch(/^:/);
+  });
+
   it('MEMORY USAGE sees what the connection has just written', async () => {
     const replies = await client.pipeline([
       ['set', 'm', 'x'.repeat(1000)],
