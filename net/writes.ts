@@ -21,6 +21,9 @@ import type { Proposals } from './replica/proposals.ts';
 /** On a replica the leader has made room before, and every replica must do the same. */
 const NO_EVICTION: Evictor = { makeRoom: () => true };
 
+/** Of a command that drew nothing, changed something, and came to an error all the same: one that filled its shard. */
+const FAILED_SEED = 1;
+
 export class Writes {
   /** On a replica, where what runs here are entries of the group's log: what is to become such. */
   proposals: Proposals | undefined = undefined;
@@ -67,9 +70,13 @@ export class Writes {
       return;
     }
     const position = call.random.position;
+    const { errors } = call.reply;
     execute(call, row, this.evictor);
     if (call.dirty === 0) return;
-    if (this.effect.argc === 0) return log.append(call, call, call.random.position === position ? 0 : position);
+    if (this.effect.argc === 0) {
+      const hasDrawn = call.random.position !== position;
+      return log.append(call, call, hasDrawn ? position : call.reply.errors !== errors ? FAILED_SEED : 0);
+    }
     log.append(this.effect, call, 0);
     this.effect.clear();
   }

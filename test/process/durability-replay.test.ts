@@ -204,6 +204,25 @@ describe('a log that cannot be run again', () => {
   );
 
   it(
+    'is not made by commands that filled a shard half-way either',
+    async () => {
+      const flags = [...ALWAYS, '--shards', '1', '--arena-size', '4mb', '--dispatch', 'inline'];
+      const filled = await start(flags);
+      const members = (i: number): string[] => Array.from({ length: 2000 }, (_, k) => `${i}:${k}:${'m'.repeat(300)}`);
+      let full = 0;
+      for (let i = 0; i < 20; i++) {
+        const [reply] = await filled.ask(['SADD', `s${i}`, ...members(i)]);
+        if (reply.startsWith('-OOM')) full++;
+      }
+      expect(full).toBeGreaterThan(5);
+      await node?.kill();
+      await start(flags);
+      expect(await node?.ask(['SCARD', 's0'])).toEqual([':2000\r\n']);
+    },
+    TIMEOUT,
+  );
+
+  it(
     'writes larger than what may be under way to the disk follow each other',
     async () => {
       await start(ALWAYS);
