@@ -9,7 +9,7 @@ import type { Call } from '../engine/call.ts';
 import { arityFits, BLOCKING, type CommandTable, WRITE } from '../engine/command.ts';
 import { execute } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
-import { hasSingleKey } from '../engine/locks.ts';
+import { hasSingleKey, markShards } from '../engine/locks.ts';
 import { BatchReader } from '../engine/log/batch.ts';
 import { settingIndex } from '../engine/settings.ts';
 
@@ -31,10 +31,12 @@ export class Replayer {
   private readonly call: Call;
   private readonly table: CommandTable;
   private readonly batch = new BatchReader();
+  private readonly needed: Uint8Array;
 
   constructor(call: Call, table: CommandTable) {
     this.call = call;
     this.table = table;
+    this.needed = new Uint8Array(call.shards.arenas.length);
   }
 
   /**
@@ -58,6 +60,9 @@ export class Replayer {
         throw new ReplayError(`entry ${index} of the log is about database ${call.db}: start with more --databases`);
       }
       call.begin(row);
+      // As the dispatcher does: whether there is room goes by the shard that was found last.
+      if (hasSingleKey(row)) call.hashKey(row.firstKey);
+      else markShards(call, row, this.needed);
       // A blocking command that had waited passed over keys of a wrong type; one that had not found none before it took
       // something. The others are logged although they failed, where workers ran them.
       call.retried = (row.flags & BLOCKING) !== 0;
