@@ -146,7 +146,10 @@ async function withNode<T>(use: (client: RawClient) => Promise<T>): Promise<T> {
     }
     return await use(client);
   } finally {
+    // The next one has the same port.
+    const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
+    await gone;
     rmSync(dir, { recursive: true, force: true });
   }
 }
