@@ -37,7 +37,7 @@ const QUEUED_PART = 1 / 8;
 /** Beside that part: what a full ring of requests takes. */
 const QUEUED_BYTES = 4 * 1024 * 1024;
 /** What a request takes in memory at the most, by its bytes: records and tables with it. */
-const MEMORY_PER_BYTE = 4;
+export const MEMORY_PER_BYTE = 4;
 
 export class MainShards {
   readonly arenas: readonly Arena[];

@@ -157,23 +157,20 @@ export class Recovery {
   /** `dropExpired` is for files that no log follows: it may have made a key last longer than its file says. */
   private async loadRdb(path: string, index: number, dropExpired: boolean): Promise<Loaded> {
     const startedAt = performance.now();
-    const file = new RdbFile(openRdbSource(path), { dropExpired });
+    const file = explained(path, () => new RdbFile(openRdbSource(path), { dropExpired }));
     const { report } = file;
     const progress = new Progress('Loading the RDB file');
     this.call.setClock(Date.now());
     try {
       for (;;) {
         this.lockAll();
-        const more = file.step(this.call, SLICE_MS);
+        const more = explained(path, () => file.step(this.call, SLICE_MS));
         this.loading.bytesDone = file.doneBytes;
         this.loading.bytesAll = file.sizeBytes;
         if (!more) break;
         progress.show(file.doneBytes, file.sizeBytes, `${report.keys} keys`);
         await new Promise(setImmediate);
       }
-    } catch (error) {
-      if (!(error instanceof RdbError)) throw error;
-      throw new Error(`${path}: ${error.message}${error.code === 'BAD_DATABASE' ? '' : `. ${ADVICE}`}`);
     } finally {
       file.close();
       progress.end();
@@ -246,6 +243,16 @@ export class Recovery {
 function unloadable(error: SnapshotError): SnapshotError {
   if (error.code !== 'DAMAGED') return error;
   return new SnapshotError(error.code, `${error.message}. ${ADVICE}`, error.file, error.offset, error);
+}
+
+/** What `act` gives; an error of the RDB file `path` says which file it is, and what to do. */
+function explained<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof RdbError)) throw error;
+    throw new Error(`${path}: ${error.message}${error.code === 'BAD_DATABASE' ? '' : `. ${ADVICE}`}`);
+  }
 }
 
 function seconds(startedAt: number): string {

@@ -9,6 +9,7 @@ import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
 import type { Request } from '../../engine/request.ts';
 import type { Dispatcher } from '../dispatch.ts';
+import { MEMORY_PER_BYTE } from '../dispatch-shards.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
@@ -30,7 +31,6 @@ const PLANNING_TICKS = 3;
 const RESERVED_PART = 1 / 16;
 /** Beside that part: from this on a shard takes no write any more (`canHold`), with as much again. */
 const RESERVED_BYTES = 2 * 1024 * 1024;
-const MEMORY_PER_BYTE = 4;
 /** A seed tells blocking commands that try again: they pass over keys of a wrong type. */
 const RETRY_SEED = 1;
 /** A seed tells ONCE that the client reads RESP3: every replica is to remember the same reply. */

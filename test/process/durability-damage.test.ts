@@ -272,6 +272,19 @@ describe('a directory that is not as it was left', () => {
     TIMEOUT,
   );
 
+  it.each(['no RDB at all', 'REDIS0011\xfe\x00\xfb\x01'])(
+    'refuses a damaged dump.rdb, and says which, and what to do: %j',
+    async (text) => {
+      const path = join(dir, 'dump.rdb');
+      writeFileSync(path, text, 'latin1');
+      const { code, errors } = await refused();
+      expect(code).toBe(1);
+      expect(errors).toContain(path);
+      expect(errors).toContain('Restore the file');
+    },
+    TIMEOUT,
+  );
+
   it('says so when export-rdb has no file', () => {
     const { status, stderr } = run('export-rdb', '--dir');
     expect([status, stderr]).toEqual([1, 'millrace: export-rdb needs the name of a file to write\n']);
