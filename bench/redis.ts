@@ -9,7 +9,17 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { LatencyResult } from './load.ts';
-import { ask, LOAD_CORE, onCore, pinned, run, SERVER_CORE, Server, type ServerSpec } from './proc.ts';
+import {
+  ask,
+  childrenCpuSeconds,
+  LOAD_CORE,
+  onCore,
+  pinned,
+  run,
+  SERVER_CORE,
+  Server,
+  type ServerSpec,
+} from './proc.ts';
 import { benchmarkWords, readBenchmark } from './redis-benchmark.ts';
 import { machine, ownVersion, type Results, report, type ThroughputSample } from './report.ts';
 
@@ -138,19 +148,21 @@ function wordsOf(test: Test, pipeline: number, port: number, requests: number): 
   return benchmarkWords(port, { clients: CLIENTS, pipeline, requests, keyspace: options.keyspace, args: test.args });
 }
 
-/** Runs one test of redis-benchmark against a server that is alone on its core. */
+/** Runs one test of redis-benchmark against a server that is alone on its core; with what it took of the load's CPU. */
 async function benchmark(
   server: Server,
   test: Test,
   pipeline: number,
   requests = requestsOf(test, pipeline),
-): Promise<ThroughputSample> {
+): Promise<ThroughputSample & { loadUs: number }> {
   if (test.clears !== undefined) await ask(server.port, 'DEL', test.clears);
   const words = wordsOf(test, pipeline, server.port, requests);
   const cpuBefore = server.cpuSeconds();
+  const loadBefore = childrenCpuSeconds();
   const csv = await run(onCore(LOAD_CORE, words));
   const cpuUs = ((server.cpuSeconds() - cpuBefore) * 1e6) / requests;
-  return { ...readBenchmark(words, server.name, csv), cpuUs };
+  const loadUs = ((childrenCpuSeconds() - loadBefore) * 1e6) / requests;
+  return { ...readBenchmark(words, server.name, csv), cpuUs, loadUs };
 }
 
 async function loadRun<T>(...args: string[]): Promise<T> {

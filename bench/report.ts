@@ -21,6 +21,8 @@ export interface ThroughputSample {
 
 /** A server on node:net that parses nothing and answers constants, in one round. */
 export interface FloorSample extends ThroughputSample {
+  /** CPU of the load per request. */
+  loadUs: number;
   test: string;
   pipeline: number;
 }
@@ -133,16 +135,19 @@ function floorSection(results: Results): string {
       median(pairs.map(({ ours }) => ours.cpuUs)).toFixed(2),
       theirUs.toFixed(2),
       ratio(theirUs / floorUs),
+      median(mine.map(({ loadUs }) => loadUs)).toFixed(2),
+      spread(mine.map(({ loadUs }, round) => 1e6 / loadUs / pairs[round].theirs.requestsPerSecond)),
     ];
   });
   const head = [
     ...['', 'constant req/s', `to ${theirName} (range)`, 'constant µs', `${ourName} µs`, `${theirName} µs`],
-    'at most by CPU',
+    ...['at most by CPU', 'load µs', 'at most by the load (range)'],
   ];
   return (
     '### What node:net and the load leave to be won\n\nA server that reads and writes as Millrace does, parses nothing and answers ' +
     `constants (\`bench/floor.ts\`), in the same rounds. No strict bound by speed: where the load is the limit, a server that gathers its ` +
-    `writes in another way may be ahead of it. By CPU per request, one that costs nothing more is so many times as cheap as ${theirName}.` +
+    `writes in another way may be ahead of it. By CPU per request, one that costs nothing more is so many times as cheap as ${theirName}. ` +
+    `The load takes CPU too, on a core of its own: if it never waited it could ask so many times as fast as ${theirName} answered it.` +
     `\n\n${table(head, rows)}`
   );
 }

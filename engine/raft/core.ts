@@ -147,6 +147,21 @@ export class RaftCore {
     }
   }
 
+  /**
+   * A replica lives, though nothing whole has come from it: what it sends, or is sent, takes longer than an election timeout to
+   * arrive, and everything else waits behind it. Says nothing of its log, its term or a round of heartbeats.
+   */
+  hears(replica: ReplicaId): void {
+    const r = this.state;
+    if (r.role === LEADER) {
+      const p = r.peers.find(replica);
+      if (p !== undefined) p.active = true;
+    } else if (r.role === FOLLOWER && r.leader === replica && !r.isLost) {
+      r.elapsed = 0;
+      r.sinceLeader = 0;
+    }
+  }
+
   /** Begins an election now, without waiting for a time-out. */
   campaign(): void {
     if (!this.state.isLost) campaign(this.state, false);

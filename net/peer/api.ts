@@ -38,6 +38,8 @@ export interface PeerHandlers {
   onMessage(message: Message): void;
   /** All frames of one read were handed over. */
   onTurn(): void;
+  /** It lives, though a long message, from it or to it, is in the way of others that would say so. */
+  onAlive(replica: ReplicaId): void;
   onForward(from: ReplicaId, message: wire.Forward): void;
   onForwardReply(from: ReplicaId, message: wire.ForwardReply): void;
   /** What was sent to it lately may be lost, and what is sent now will be. Once per loss. */

@@ -48,6 +48,7 @@ export interface ConnectionHandlers {
   /** From a node without replicas that has proved the secret. */
   onGuestMessage(link: Link, message: PeerMessage): void;
   onPeerTurn(): void;
+  onPeerAlive(peer: Peer): void;
   onPeerDrained(peer: Peer): void;
   onTick(): void;
 }
@@ -214,6 +215,11 @@ export class Connections implements LinkHandlers {
 
   onTurn(link: Link): void {
     if (this.byLink.has(link)) this.handlers.onPeerTurn();
+  }
+
+  onAlive(link: Link): void {
+    const peer = this.byLink.get(link);
+    if (peer !== undefined) this.handlers.onPeerAlive(peer);
   }
 
   onDrained(link: Link): void {

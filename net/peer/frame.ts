@@ -104,6 +104,11 @@ export class FrameReader {
     return this.message(chunk, at, length, false);
   }
 
+  /** Whether the beginning of a message has arrived whose rest has not. */
+  get isMidway(): boolean {
+    return this.have > 0;
+  }
+
   /** Keeps the rest of the chunk as the beginning of a frame of at least `wanted` bytes. */
   private begin(wanted: number): undefined {
     this.fill(wanted);

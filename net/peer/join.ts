@@ -45,6 +45,7 @@ function ask(
       link.close('');
     },
     onTurn(): void {},
+    onAlive(): void {},
     onDrained(): void {},
     onClosed(_: Link, text: string): void {
       clearInterval(ticker);

@@ -19,6 +19,8 @@ const SILENCE_TICKS = 2000 / TICK_MS;
 /** A busy connection is asked too, now and then, to know its round-trip time. */
 const MEASURE_TICKS = 1000 / TICK_MS;
 const HANDSHAKE_TICKS = 3000 / TICK_MS;
+/** As the id of a ping's answer: part of a long message has arrived. */
+const MIDWAY = 0;
 /** Unsent bytes beyond which the other side counts as one that does not listen. */
 export const UNSENT_LIMIT = 32 * 1024 * 1024;
 const DIRECT_BYTES = 16 * 1024;
@@ -36,6 +38,8 @@ export interface LinkHandlers {
   onMessage(link: Link, message: PeerMessage): void;
   /** All messages of a read were handed over. */
   onTurn(link: Link): void;
+  /** The other side lives, though it cannot say so: part of a long message has come from it, or of ours has come to it. */
+  onAlive(link: Link): void;
   /** It was clogged and is no more. */
   onDrained(link: Link): void;
   /** Once; `text` says why, for the log. */
@@ -67,6 +71,8 @@ export class Link {
   private boxed = 0;
   private age = 0;
   private silentTicks = 0;
+  /** Part of a long message has come since the last tick. */
+  private hasPart = false;
   private pings = 0;
   /** When the ping under way was sent; 0 when there is none. */
   private pingedAtMs = 0;
@@ -156,6 +162,10 @@ export class Link {
       else this.handlers.onMessage(this, message);
     }
     if (this.peer === undefined) return;
+    if (reader.isMidway) {
+      this.hasPart = true;
+      this.handlers.onAlive(this);
+    }
     this.handlers.onTurn(this);
     this.flush();
   }
@@ -194,6 +204,8 @@ export class Link {
   private takePing(id: number, isAnswer: boolean): void {
     if (!isAnswer) {
       this.send({ type: PING, id, answer: true });
+    } else if (id === MIDWAY) {
+      this.handlers.onAlive(this);
     } else if (id === this.pings && this.pingedAtMs > 0) {
       this.rttMs = performance.now() - this.pingedAtMs;
       this.pingedAtMs = 0;
@@ -208,6 +220,11 @@ export class Link {
       if (this.age > HANDSHAKE_TICKS) this.close('peer: no handshake in time');
     } else if (this.silentTicks >= SILENCE_TICKS) {
       this.close(`peer: nothing heard for ${SILENCE_TICKS * TICK_MS} ms`);
+    } else if (this.hasPart) {
+      this.hasPart = false;
+      if (this.isWaiting) return;
+      this.send({ type: PING, id: MIDWAY, answer: true });
+      this.flush();
     } else if (
       this.pingedAtMs === 0 &&
       !this.isWaiting &&

@@ -156,6 +156,10 @@ export class Peers implements ConnectionHandlers {
     this.sender.resume(replica);
   }
 
+  onPeerAlive({ replica }: Peer): void {
+    this.handlers.onAlive(replica);
+  }
+
   onPeerDrained({ replica }: Peer): void {
     this.handlers.onReachable(replica);
     this.sender.resume(replica);

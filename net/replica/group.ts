@@ -213,6 +213,7 @@ export class Group {
     return {
       onMessage: (m) => this.replica.step(m),
       onTurn: () => this.replica.drive(),
+      onAlive: (id) => this.replica.core.hears(id),
       onForward: (from, m) => this.replica.onForward(from, m),
       onForwardReply: (_from, m) => this.replica.onForwardReply(m),
       onUnreachable: (id) => this.replica.onUnreachable(id),

@@ -189,3 +189,23 @@ it('a member that is none any more is let go, and may come as a stranger', async
   b.peers.close();
   await until(() => a.peers.status().length === 0);
 });
+
+it('while a long message arrives, both sides hear that the other lives', async () => {
+  const [a, b] = await peerNet.start(2);
+  peerNet.throttle(1, 2, 4_000);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect([...a.alive, ...b.alive]).toEqual([]);
+  a.peers.send(append(1, new Uint8Array(4 * MIB)));
+  a.peers.flush();
+  let moments = 0;
+  while (b.messages.length === 0) {
+    await until(() => (a.alive.has(2) && b.alive.has(1)) || b.messages.length > 0);
+    if (a.alive.delete(2) && b.alive.delete(1)) moments++;
+  }
+  expect(moments).toBeGreaterThan(3);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  a.alive.clear();
+  b.alive.clear();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect([...a.alive, ...b.alive]).toEqual([]);
+});

@@ -112,6 +112,8 @@ export class PeerNode implements PeerHandlers {
   readonly forwards: { from: ReplicaId; message: Forward | ForwardReply }[] = [];
   /** '+2': reachable, '-2': unreachable. */
   readonly reach: string[] = [];
+  /** Whose long messages were under way. */
+  readonly alive = new Set<ReplicaId>();
   readonly snapshots: { message: Message; path: string }[] = [];
   /** 'sent 2 100', 'failed 2'. */
   readonly sent: string[] = [];
@@ -130,6 +132,10 @@ export class PeerNode implements PeerHandlers {
 
   onTurn(): void {
     this.turns++;
+  }
+
+  onAlive(replica: ReplicaId): void {
+    this.alive.add(replica);
   }
 
   onForward(from: ReplicaId, message: Forward): void {

@@ -230,6 +230,40 @@ describe('PreVote, CheckQuorum, and voters that hear a leader', () => {
     expect(group.leader.id).not.toBe(1);
   });
 
+  it('nobody is given up while parts of a long message arrive, and everybody once they do not', () => {
+    const group = new RaftGroup([1, 2, 3]);
+    group.elect(1);
+    const { term } = group.core(1).state;
+    // Everything whole waits behind it.
+    group.split([1], [2, 3]);
+    for (let i = 0; i < 100; i++) {
+      group.pass(1);
+      for (const id of [2, 3]) {
+        group.core(id).hears(1);
+        group.core(1).hears(id);
+      }
+    }
+    expect(group.leaders.map(({ id }) => id)).toEqual([1]);
+    for (const m of group.members.values()) expect(m.core.state).toMatchObject({ leader: 1, term });
+    expect(replyTo(group, vote(2, 3, term + 5, 9, term))).toBeUndefined();
+    group.pass(60);
+    expect(group.core(1).isLeader).toBe(false);
+    expect(group.leaders.length).toBe(1);
+  });
+
+  it('parts of a message of somebody who does not lead hold nobody back', () => {
+    const group = new RaftGroup([1, 2, 3]);
+    group.elect(1);
+    group.split([1], [2, 3]);
+    for (let i = 0; i < 60; i++) {
+      group.pass(1);
+      group.core(2).hears(3);
+      group.core(3).hears(2);
+    }
+    expect(group.leaders.map(({ id }) => id)).not.toContain(1);
+    expect(group.leaders.length).toBe(1);
+  });
+
   it('a leader cut off from one follower keeps the other, and its term', () => {
     const group = new RaftGroup([1, 2, 3]);
     group.elect(1);

@@ -7,6 +7,8 @@ import type { Events } from './events.ts';
 import type { Profile } from './profile.ts';
 import type { Tally } from './tally.ts';
 
+/** So often part of a message that takes long arrives. */
+const PART_MS = 50;
 /** A repeated message arrives again within so many of its delays. */
 const REPEAT_DELAYS = 20;
 
@@ -34,8 +36,11 @@ export class Network {
     this.tally = tally;
   }
 
-  /** `lost` is called at once when it is known that the message will not arrive. */
-  send(from: number, to: number, deliver: () => void, lost: () => void = () => {}): void {
+  /**
+   * `lost` is called at once when it is known that the message will not arrive; `part` when part of it has, and the rest takes
+   * longer.
+   */
+  send(from: number, to: number, deliver: () => void, lost: () => void = () => {}, part?: () => void): void {
     const { chance: c, profile: p, tally } = this;
     const link = `${from}>${to}`;
     if (this.isCalm && !this.cut.has(link)) {
@@ -63,7 +68,9 @@ export class Network {
     }
     if (c.percent(p.heldPercent)) {
       tally.add('messages held back');
-      this.arrive(link, c.wait(p.heldMs), deliver);
+      const waitMs = c.wait(p.heldMs);
+      if (part !== undefined) for (let at = PART_MS; at < waitMs; at += PART_MS) this.arrive(link, at, part);
+      this.arrive(link, waitMs, deliver);
     } else {
       const delayMs = this.delay();
       this.arrive(link, p.isOrdered ? this.ordered(link, delayMs) : delayMs, deliver);

@@ -10,7 +10,7 @@ import { LogError } from '../../../engine/log/errors.ts';
 import type { Configuration } from '../../../engine/raft/config.ts';
 import { RaftCore } from '../../../engine/raft/core.ts';
 import type { LogIndex, ReplicaId, SnapshotMeta } from '../../../engine/raft/entry.ts';
-import type { Message } from '../../../engine/raft/message.ts';
+import { APPEND, type Message } from '../../../engine/raft/message.ts';
 import { Restored } from '../../../engine/raft/options.ts';
 import type { Ready } from '../../../engine/raft/ready.ts';
 import { type Loss, PowerLoss } from '../simdisk.ts';
@@ -304,8 +304,18 @@ export class SimReplica {
         this.serve();
       });
     };
-    world.network.send(this.id, m.to, () => world.replicas.get(m.to)?.receive(m), lost);
+    const part = () => world.replicas.get(m.to)?.receivePart(this);
+    const isLong = m.type === APPEND && m.entries.length > 0;
+    world.network.send(this.id, m.to, () => world.replicas.get(m.to)?.receive(m), lost, isLong ? part : undefined);
     if (this.life !== life) throw new Error('a replica died while it sent');
+  }
+
+  /** Part of a long message has come, and its sender hears that it has (net/peer/link.ts). */
+  private receivePart(from: SimReplica): void {
+    this.input(() => {
+      this.core.hears(from.id);
+      this.world.network.stream(this.id, from.id, () => from.input(() => from.core.hears(this.id)));
+    });
   }
 
   receive(m: Message): void {
