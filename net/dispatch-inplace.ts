@@ -67,6 +67,7 @@ export class InPlace {
     const { call, blocking, shards } = this;
     const { stats, writes } = this.dispatcher;
     if (session.hasOutstanding) return shards.stall(session);
+    if (session.hasHungUp) return session.hangUp();
     const reply = call.reply;
     const waiter = blocking.of(session);
     const errors = reply.errors;

@@ -15,6 +15,7 @@ import type { Dispatcher } from './dispatch.ts';
 import type { Logger } from './log.ts';
 import { LogWriter } from './logwriter.ts';
 import { type Loaded, type Loading, Recovery } from './recovery.ts';
+import { refuseRedisLog } from './redis-log.ts';
 import { isReplicaDirectory, isReplicated, SAME_EVERYWHERE } from './replica/conditions.ts';
 import { Group } from './replica/group.ts';
 import { LOADING_TEXT, Saving } from './saving.ts';
@@ -130,8 +131,10 @@ export class Persistence {
     );
     this.loading = recovery.loading;
     dispatcher.beginLoading(LOADING_TEXT);
+    const isReplicas = isReplicaDirectory(this.logDirectory);
+    if (!isReplicas) refuseRedisLog(this.directory, this.logDirectory);
     if (this.group !== undefined) return this.openGroup(this.group, recovery);
-    if (isReplicaDirectory(this.logDirectory)) {
+    if (isReplicas) {
       throw new Error('the directory is that of a replica: start it with --initial-cluster or --join, as it was');
     }
     const replays = config.get('appendonly') || this.hasLog();

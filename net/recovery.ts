@@ -17,7 +17,7 @@ import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
 import type { SnapshotHeader } from '../engine/snapshot/file.ts';
 import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { ADVICE, type Choice, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
+import { ADVICE, type Choice, listSnapshots, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
 import type { Logger } from './log.ts';
 import type { LogPiece, LogWriter } from './logwriter.ts';
 import { Progress } from './progress.ts';
@@ -96,6 +96,13 @@ export class Recovery {
   async loadNewest(directory: string): Promise<Loaded | undefined> {
     const choice = newestWhole(realDisk, directory, () => false);
     return choice === undefined ? undefined : this.loadSnapshot(choice.entry.path, choice.entry.whole);
+  }
+
+  /** The whole snapshot of that name in place of what there is; undefined when it is not there. */
+  async loadOf(directory: string, path: string): Promise<Loaded | undefined> {
+    const entry = listSnapshots(realDisk, directory).find((each) => each.path === path);
+    if (entry?.error !== undefined) throw unloadable(entry.error);
+    return entry?.whole === undefined ? undefined : this.loadSnapshot(path, entry.whole);
   }
 
   /** Threads of the pool load it, each its share of the shards. */

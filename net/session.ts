@@ -546,6 +546,17 @@ export class Session {
 
   // ---------------------------------------------------------------- end
 
+  /** Whether its client has said that it will send no more. It may have gone altogether. */
+  get hasHungUp(): boolean {
+    return this.inputEnded;
+  }
+
+  /** A blocking command comes up when its client has hung up: what it would take might be lost, so it is not run, nor what is behind it. */
+  hangUp(): typeof DONE {
+    this.closeAfterReply();
+    return DONE;
+  }
+
   /** No more requests; the connection closes when those that ran are answered. */
   closeAfterReply(): void {
     this.state |= CLOSING;

@@ -21,7 +21,7 @@ import { ERR } from '../../engine/errors.ts';
 import type { Node } from '../node.ts';
 import { keysBehind, ONCE_WORDS } from '../replica/once.ts';
 import { BOUNDED, levelOf } from '../replica/reads.ts';
-import { holdersOf, replicationOf } from '../replica/status.ts';
+import { holdersOf, holdersOfAll, isMaster, replicationOf } from '../replica/status.ts';
 import { replyWhen } from './later.ts';
 import { sessionOf } from './names.ts';
 
@@ -29,6 +29,7 @@ import { sessionOf } from './names.ts';
 const NO_CLUSTER = '00000000';
 const FENCE = /^([0-9a-f]{8})-(\d{1,10})-(\d{1,16})$/;
 const BAD_FENCE_TEXT = 'ERR READFENCE: that is no token of READFENCE';
+const WAIT_ELSEWHERE_TEXT = 'ERR WAIT for more replicas than a majority has to be sent to the node that leads';
 const OTHER_CLUSTER_TEXT = 'ERR READFENCE: that token is of another cluster';
 
 export function replicaRows(node: Node): CommandRow[] {
@@ -40,6 +41,7 @@ export function replicaRows(node: Node): CommandRow[] {
     if (call.num < 0) return call.reply.error('ERR timeout is negative');
     const { group } = node.persistence;
     if (group === undefined) return call.reply.int(0);
+    if (!isMaster(group) && wanted > holdersOfAll(group)) return call.reply.error(WAIT_ELSEWHERE_TEXT);
     const session = sessionOf(call);
     const holders = (): number => holdersOf(group, session.fence);
     replyWhen(

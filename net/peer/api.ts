@@ -12,6 +12,8 @@ export interface Log {
 
 export interface PeerAddress {
   readonly replica: ReplicaId;
+  /** Which node it is; undefined while that is not known. No other is let in as this replica. */
+  readonly nodeId?: string;
   readonly name: string;
   readonly host: string;
   readonly port: number;
@@ -28,6 +30,8 @@ export interface PeersOptions {
   readonly tls?: TlsFiles;
   /** Where snapshots are put while they arrive. */
   readonly directory: string;
+  /** The file that says which node each replica is (acquaintances.ts); undefined: that is not kept. */
+  readonly acquaintances?: string;
   /** Verifies them. */
   readonly pool: BackgroundPool;
   readonly log: Log;

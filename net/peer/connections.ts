@@ -9,6 +9,7 @@
 import type net from 'node:net';
 import type { ReplicaId } from '../../engine/raft/entry.ts';
 import type { Beat, BeatReply, PeerMessage } from '../../proto/messages.ts';
+import { Acquaintances } from './acquaintances.ts';
 import type { PeerAddress, PeersOptions } from './api.ts';
 import { Dialer } from './dialer.ts';
 import { FrameWriter } from './frame.ts';
@@ -20,6 +21,8 @@ import { Transport } from './transport.ts';
 const TWIN_MS = 500;
 /** Connections whose handshake is under way; more are closed at once. */
 const STRANGERS_LIMIT = 64;
+/** What an operator should know of a node that had a directory and has an empty one. */
+const LOST_TEXT = 'its directory is a new one, so what it has promised is lost. Restarted, it joins under a new id';
 /** Refusals for the same reason are logged so often. */
 const REFUSALS_MS = 10_000;
 
@@ -28,6 +31,8 @@ export class Peer {
   readonly replica: ReplicaId;
   /** Undefined for one that we do not know of: we do not dial it. */
   dialer: Dialer | undefined = undefined;
+  /** The node that it is, where that is known. */
+  nodeId: string | undefined = undefined;
   link: Link | undefined = undefined;
   /** Of this turn. */
   beats: Beat[] = [];
@@ -59,6 +64,7 @@ export class Connections implements LinkHandlers {
   private readonly handlers: ConnectionHandlers;
   private readonly self: Self;
   private readonly transport: Transport;
+  private readonly acquaintances: Acquaintances;
   private readonly writer = new FrameWriter();
   private readonly byLink = new Map<Link, Peer>();
   /** Without a peer: not proven, or of a node that wants to join. */
@@ -75,6 +81,7 @@ export class Connections implements LinkHandlers {
     this.handlers = handlers;
     this.self = { clusterId, nodeId, nodeName, replicas: [{ group, replica }] };
     this.transport = new Transport(options.tls);
+    this.acquaintances = new Acquaintances(options.acquaintances);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
 
@@ -111,6 +118,7 @@ export class Connections implements LinkHandlers {
     }
     for (const address of others) {
       const peer = this.peerOf(address.replica);
+      peer.nodeId = address.nodeId;
       if (peer.dialer?.isOf(address)) continue;
       peer.dialer?.close();
       const isFirst = this.options.replica < address.replica;
@@ -174,6 +182,11 @@ export class Connections implements LinkHandlers {
       link.close(`peer: node ${printable(nodeName)} has replica ${replica} there`);
       return;
     }
+    const known = this.nodeOf(replica);
+    if (known !== undefined && known !== nodeId) {
+      link.close(`peer: node ${printable(nodeName)} is not the one that replica ${replica} was: ${LOST_TEXT}`);
+      return;
+    }
     const peer = this.peerOf(replica);
     const old = peer.link;
     if (old !== undefined && old.peer!.nodeId !== nodeId) {
@@ -181,9 +194,25 @@ export class Connections implements LinkHandlers {
     } else if (old !== undefined && link.provenAtMs - old.provenAtMs < TWIN_MS && !this.isPreferred(link, nodeId)) {
       link.close('');
     } else {
+      if (!this.meet(replica, nodeId, link)) return;
       this.strangers.delete(link);
       dialer?.arrived();
       this.connect(peer, link, old);
+    }
+  }
+
+  /** Which node a replica is, by the roster or by what it has said before; undefined when neither is known. */
+  nodeOf(replica: ReplicaId): string | undefined {
+    return this.peers.get(replica)?.nodeId ?? this.acquaintances.nodeOf(replica);
+  }
+
+  private meet(replica: ReplicaId, nodeId: string, link: Link): boolean {
+    try {
+      this.acquaintances.meet(replica, nodeId);
+      return true;
+    } catch (error) {
+      link.close(`it cannot be noted who it is: ${(error as Error).message}`);
+      return false;
     }
   }
 

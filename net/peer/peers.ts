@@ -131,6 +131,11 @@ export class Peers implements ConnectionHandlers {
     this.sender.stop();
   }
 
+  /** Which node a replica is, as far as this one knows; '' when it does not. */
+  nodeOf(replica: ReplicaId): string {
+    return this.connections.nodeOf(replica) ?? '';
+  }
+
   status(): PeerStatus[] {
     return [...this.connections.peers.values()].map(({ replica, link }) => ({
       replica,

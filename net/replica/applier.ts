@@ -13,6 +13,8 @@ import { ENTRY_COMMAND, type Entry, type LogIndex } from '../../engine/raft/entr
 import { ONCE_DONE, ONCE_EXPIRED, ONCE_STALE } from '../../engine/raft/once.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { APPLY_LATER, APPLYING, NO_TICKET } from '../dispatch-applying.ts';
+import { ONCE_WORDS } from './once.ts';
+import { inResp2 } from './oncereply.ts';
 import type { Proposal, Proposals, ReplyTarget } from './proposals.ts';
 import type { GroupState } from './state.ts';
 
@@ -281,7 +283,10 @@ export class Applier {
     once.age(this.nowMs);
     const found = once.check(client, start, length, seq);
     if (found === ONCE_DONE) {
-      reply.raw(once.reply, 0, once.reply.length);
+      const isNewer = once.replyProtocol === 3 && !this.batch.hasSeed;
+      const name = latin1(call, ONCE_WORDS).toLowerCase();
+      const bytes = isNewer ? inResp2(once.reply, name, call.argc - ONCE_WORDS) : once.reply;
+      reply.raw(bytes, 0, bytes.length);
     } else if (found === ONCE_STALE) {
       reply.error(STALE_TEXT);
     } else if (found === ONCE_EXPIRED) {
@@ -301,7 +306,8 @@ export class Applier {
 
 /** Stands for an entry of the server's own, which has no row. */
 const NO_ROW = {} as TableRow;
-const STALE_TEXT = 'ERR ONCE: the client has sent a later number already, and the reply to this one is gone';
+const STALE_TEXT =
+  'ERR ONCE: this number was sent before, and the reply to it is gone: a later one was sent, or the reply was too long to keep';
 const EXPIRED_TEXT =
   'ONCEEXPIRED The client is not known, or not any more, and did not begin with 1: whether this was done before cannot be told';
 

@@ -5,12 +5,14 @@ import { Settings } from '../../engine/settings.ts';
 import type { Config } from '../config.ts';
 
 const USUAL = new Settings();
-/** Settings that writes depend on. */
+/** Settings that writes depend on: a sorted set in a listpack has no -0, as in Redis, one in a tree does. */
 export const SAME_EVERYWHERE = [
   'databases',
   'proto-max-bulk-len',
   'stream-node-max-bytes',
   'stream-node-max-entries',
+  'zset-max-listpack-entries',
+  'zset-max-listpack-value',
 ] as const;
 
 export function isReplicated(config: Config): boolean {

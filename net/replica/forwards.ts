@@ -129,6 +129,10 @@ export class Forwards {
     const queue = this.outgoing;
     this.outgoing = kept;
     for (const sent of queue) {
+      if (sent.target.isAbandoned === true) {
+        this.fail(sent, NOT_APPLIED_TEXT);
+        continue;
+      }
       // Behind what it has at another node, which may still be done, and its earlier ones: those of one client stay in order.
       if (elsewhere.has(sent.target)) {
         kept.push(sent);

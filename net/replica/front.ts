@@ -41,6 +41,8 @@ export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 
 /** The longest that a peer takes from another at once, without looking unreachable to it (UNSENT_LIMIT in net/peer/link.ts). */
 export const LONGEST_FORWARD = 30 * 1024 * 1024;
 export const TOO_LONG_HERE_TEXT = 'ERR A write of more than 30 MiB has to go to the node that leads; nothing was done';
+export const BEHIND_TEXT =
+  'BEHIND This node has not heard of what this connection has written elsewhere or was given a fence for; nothing was read';
 export const REMOVED_TEXT = 'CLUSTERDOWN This node was removed from its group; nothing was done';
 
 export interface Front {
@@ -113,7 +115,7 @@ export class ReplicaFront implements Front {
     if (this.reads.permits(session, session.consistency, session.maxAgeMs)) return PASS;
     if (!this.isLeaderless && !this.reads.isLate(session)) return STALLED;
     this.reads.forget(session);
-    return this.reject(this.leaderlessText);
+    return this.reject(this.isLeaderless || !this.reads.isBehind(session) ? this.leaderlessText : BEHIND_TEXT);
   }
 
   private reject(text: string): Outcome {
@@ -214,6 +216,7 @@ export class ReplicaFront implements Front {
       dispatcher.blocking.remove(session);
       return DONE;
     }
+    if (session.hasHungUp) return session.hangUp();
     const next = new Attempt(this, session, waiter !== undefined);
     const { leader } = this.core.state;
     if (this.core.isLeader) {
@@ -247,7 +250,7 @@ export class ReplicaFront implements Front {
   block(attempt: Attempt, row: CommandRow, waitMs: number): void {
     const { session } = attempt;
     // Its client has hung up meanwhile.
-    if (this.attempts.get(session) !== attempt) return;
+    if (!this.awaits(attempt)) return;
     this.call.blockMs = waitMs;
     this.attempts.delete(session);
     const { blocking } = this.dispatcher;
@@ -257,10 +260,15 @@ export class ReplicaFront implements Front {
     else session.resume();
   }
 
+  /** Whether its session waits for it. */
+  awaits(attempt: Attempt): boolean {
+    return this.attempts.get(attempt.session) === attempt;
+  }
+
   /** The attempt came to nothing, as did its leader: there may be another. */
   repeat(attempt: Attempt): void {
     const { session } = attempt;
-    if (this.attempts.get(session) !== attempt) return;
+    if (!this.awaits(attempt)) return;
     this.attempts.delete(session);
     session.resume();
   }
@@ -404,6 +412,11 @@ export class Attempt implements ReplyTarget {
 
   settled(index: LogIndex): void {
     this.session.settled(index);
+  }
+
+  /** Its client is gone, or waits for nothing any more: what comes now would be lost. */
+  get isAbandoned(): boolean {
+    return this.session.hasHungUp || !this.front.awaits(this);
   }
 
   deliver(_seq: number, from: Uint8Array, start: number, length: number): void {

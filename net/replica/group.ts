@@ -53,6 +53,11 @@ export interface GroupParts {
   troubled: (text: string) => void;
 }
 
+const REPLACED_TEXT =
+  'the group knows this replica as a node with another directory, so what it had promised is lost: start this node again, and it ' +
+  'joins under a new id';
+const NOTHING_LOADED: Loaded = { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
+
 /** What the directory holds of a replica, or its beginning. */
 interface Past {
   identity: Identity;
@@ -61,7 +66,7 @@ interface Past {
 }
 
 /** A group at work. */
-interface Started {
+export interface Started {
   replica: Replica;
   peers: Peers;
   identity: Identity;
@@ -76,6 +81,7 @@ export class Group {
   private storage!: ReplicaStorage;
   private snapshots!: Snapshots;
   private started: Started | undefined = undefined;
+  private isLooking = false;
   private introducer: NodeJS.Timeout | undefined = undefined;
 
   constructor(parts: GroupParts) {
@@ -135,7 +141,7 @@ export class Group {
   private async openPast(recovery: Recovery, logDirectory: string): Promise<Past> {
     const { state, self, joining, snapshots } = this;
     this.storage = await this.openStorage(logDirectory);
-    let loaded: Loaded = { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
+    let loaded = NOTHING_LOADED;
     let identity: Identity;
     let base: SnapshotMeta;
     if (this.storage.identity === undefined) {
@@ -150,18 +156,20 @@ export class Group {
       base = newest?.meta ?? firstStart(self.firstConfiguration()).snapshot;
     }
     let restored = await this.storage.restore(base);
-    if (restored.isLost) {
-      this.parts.log.write(
-        'warning',
-        'What this replica had promised is lost (its log was in memory): it joins again under a new id',
-      );
+    const isEmpty = !restored.isLost && restored.log.lastIndex === 0;
+    const isReplaced = isEmpty && (await joining.isReplaced(identity));
+    if (restored.isLost || isReplaced) {
+      const why = isReplaced ? 'its directory is a new one' : 'its log was in memory';
+      this.parts.log.write('warning', `What this replica had promised is lost (${why}): it joins again under a new id`);
       identity = await joining.rejoin(identity);
       await this.storage.close();
+      // First of all: under the new id nothing of the old life may be found, whenever this process ends.
+      snapshots.setAside();
       this.storage = await this.openStorage(logDirectory);
       await this.storage.begin(identity);
       recovery.clear();
       restored = await this.storage.restore(firstStart().snapshot);
-      loaded = { ...loaded, index: 0, keys: 0 };
+      loaded = NOTHING_LOADED;
     }
     return { identity, restored, loaded };
   }
@@ -178,7 +186,7 @@ export class Group {
   private async start({ identity, restored, loaded }: Past, directory: string): Promise<void> {
     const { self, state, snapshots, storage } = this;
     const { dispatcher, workers, saving, log } = this.parts;
-    const peers = new Peers(this.peersOptions(identity, join(directory, 'receiving')), this.peerHandlers());
+    const peers = new Peers(this.peersOptions(identity, directory), this.peerHandlers());
     const options = this.raftOptions(identity);
     const hooks = this.replicaHooks();
     const replica = new Replica(options, restored, storage, peers, dispatcher, workers.clock, state, hooks);
@@ -204,7 +212,19 @@ export class Group {
   private peersOptions({ clusterId, nodeId, replica }: Identity, directory: string): PeersOptions {
     const { name, secret, tls } = this.self;
     const { pool, log } = this.parts;
-    return { clusterId, nodeId, nodeName: name, replica, group: GROUP, secret, tls, directory, pool, log };
+    return {
+      clusterId,
+      nodeId,
+      nodeName: name,
+      replica,
+      group: GROUP,
+      secret,
+      tls,
+      directory: join(directory, 'receiving'),
+      acquaintances: join(directory, 'acquaintances'),
+      pool,
+      log,
+    };
   }
 
   /** Nothing comes before the replica is there: the peers do not listen yet. */
@@ -222,8 +242,7 @@ export class Group {
       onSnapshotSent: (id, index) => snapshots.sent(id, index),
       onSnapshotFailed: (id) => snapshots.failed(id),
       onJoin: (request) => {
-        const { replica, membership, identity } = this.running;
-        return answerJoin(request, replica, membership, identity);
+        return answerJoin(request, this.running);
       },
     };
   }
@@ -275,7 +294,15 @@ export class Group {
     const { peers } = this;
     if (peers === undefined) return;
     const members = this.state.roster.all();
-    peers.setMembers(members.map(({ replica, name, host, peerPort }) => ({ replica, name, host, port: peerPort })));
+    peers.setMembers(
+      members.map(({ replica, nodeId, name, host, peerPort }) => ({
+        replica,
+        nodeId: nodeId === '' ? undefined : nodeId,
+        name,
+        host,
+        port: peerPort,
+      })),
+    );
   }
 
   /** Sees to it that the roster says of this node what is so. */
@@ -283,12 +310,25 @@ export class Group {
     const { replica, identity, peers } = this.running;
     yieldLead(replica, peers);
     const { state } = replica.core;
+    if (state.log.lastIndex === 0 && state.leader === 0) void this.lookForFormer();
     if (state.leader === 0 || !state.config.members.includes(identity.replica)) return;
     const own = this.self.asMember(identity);
     const there = this.state.roster.get(own.replica);
     if (replica.applier.isBehind || (there !== undefined && memberWords(there).join() === memberWords(own).join()))
       return;
     replica.introduce(memberWords(own));
+  }
+
+  /**
+   * A first start, so far alone. If the others come to say that this replica is a node with a directory that is gone, they do not talk
+   * to this one.
+   */
+  private async lookForFormer(): Promise<void> {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    const isReplaced = await this.joining.isReplaced(this.identity);
+    this.isLooking = false;
+    if (isReplaced && this.running.replica.core.state.log.lastIndex === 0) this.parts.die(REPLACED_TEXT);
   }
 
   private onLeader(leader: ReplicaId): void {

@@ -19,11 +19,14 @@ import {
 import type { Logger } from '../log.ts';
 import { Peers } from '../peer/peers.ts';
 import { type Address, clusterIdOf, formatAddress, PEER_PORT_DISTANCE, parseAddresses } from './addresses.ts';
-import { JoinRefused, type Membership } from './membership.ts';
+import type { Started } from './group.ts';
+import { JoinRefused } from './membership.ts';
 import type { Replica } from './replica.ts';
 import type { Self } from './self.ts';
 import type { GroupState } from './state.ts';
 
+/** So long it is waited for those who may know of a former life. */
+const LOOK_MS = 1000;
 /** Between two tries to join. */
 const JOIN_RETRY_MS = 300;
 /** A node that has lost what it promised asks for so long before it tells its operator that it may do so for ever. */
@@ -61,6 +64,23 @@ export class Joining {
     if (at < 0) throw new Error(`--name ${self.name} is not among the names of --initial-cluster`);
     self.placeFirstMembers(this.state.roster);
     return { clusterId: clusterIdOf(self.initial), nodeId, replica: at + 1 };
+  }
+
+  /**
+   * Whether a member knows this replica as another node, so that the directory it had is gone: to be asked where this one is empty.
+   * False where nobody says so within LOOK_MS.
+   */
+  async isReplaced({ nodeId, replica }: Identity): Promise<boolean> {
+    const { self } = this;
+    const request = { type: JOIN, nodeId, nodeName: self.name, peerAddress: '', clientAddress: '' } as const;
+    const others = self.initial.filter(({ name }) => name !== self.name);
+    const late = sleep(LOOK_MS, [], { ref: false });
+    const ask = async (other: Address): Promise<JoinReply['members']> => {
+      const reply = await Peers.askToJoin(other, request, self.secret, self.tls).catch(() => undefined);
+      return reply?.members ?? [];
+    };
+    const answers = await Promise.all(others.map((other) => Promise.race([ask(other), late])));
+    return answers.flat().some((m) => m.replica === replica && m.nodeId !== '' && m.nodeId !== nodeId);
   }
 
   /** The same node under a new id, since it cannot keep what it promised under the old one. */
@@ -103,7 +123,7 @@ export class Joining {
         if (typeof reply === 'string') {
           told = reply;
         } else if (reply.status === JOIN_DONE) {
-          for (const member of reply.members) state.roster.set(fromWire(member));
+          state.begin(reply.members.map(fromWire));
           return { clusterId: reply.clusterId, nodeId, replica: reply.replica };
         } else if (reply.status === JOIN_NOT_LEADER || reply.status === JOIN_LATER) {
           told = reply.text;
@@ -130,12 +150,8 @@ export class Joining {
 }
 
 /** What a member answers to a node that asks; only who leads can take it in. */
-export async function answerJoin(
-  request: Join,
-  replica: Replica,
-  membership: Membership,
-  { clusterId }: Identity,
-): Promise<JoinReply> {
+export async function answerJoin(request: Join, { replica, membership, peers, identity }: Started): Promise<JoinReply> {
+  const { clusterId } = identity;
   const reply = (status: number, text: string, id = 0): JoinReply => ({
     type: JOIN_REPLY,
     status,
@@ -143,8 +159,12 @@ export async function answerJoin(
     text,
     clusterId,
     leader: leaderAddress(replica),
-    members: replica.state.roster.all().map(toWire),
+    members: replica.state.roster.all().map((member) => {
+      const { replica: id, nodeId } = member;
+      return toWire({ ...member, nodeId: nodeId === '' && id !== identity.replica ? peers.nodeOf(id) : nodeId });
+    }),
   });
+  if (request.peerAddress === '') return reply(JOIN_LATER, 'only the members were asked for');
   if (!replica.isLeader) return reply(JOIN_NOT_LEADER, 'this node does not lead');
   try {
     const id = await membership.add(request);

@@ -62,7 +62,7 @@ export class Membership {
     const waiting = this.state.roster
       .all()
       .filter((m) => config.learners.includes(m.replica) && isSilent(m.replica))
-      .find((m) => m.nodeId === request.nodeId || (m.nodeId === '' && m.name === request.nodeName));
+      .find((m) => (m.nodeId === '' ? m.name === request.nodeName : m.nodeId === request.nodeId));
     if (waiting !== undefined && waiting.nodeId === request.nodeId) return waiting.replica;
     const id =
       waiting?.replica ?? Math.max(config.lastId, ...this.state.roster.all().map(({ replica }) => replica)) + 1;
@@ -75,10 +75,20 @@ export class Membership {
       clientPort: client.port,
     };
     if (!isMember(member)) throw new JoinRefused('its name or address is too long');
+    const namesake = this.state.roster
+      .all()
+      .find((m) => m.name === member.name && m.replica !== id && !isFormer(m, member));
+    if (namesake !== undefined && config.members.includes(namesake.replica)) {
+      throw new JoinRefused(
+        `the group has a node ${member.name} already, replica ${namesake.replica} at ${namesake.host}:${namesake.peerPort}; if that one is gone, RAFT REMOVE ${namesake.replica} first`,
+      );
+    }
     await this.replica.proposeOwn(memberWords(member));
     if (waiting !== undefined) return id;
-    const wasLearner = (learner: ReplicaId): boolean =>
-      request.nodeId !== '' && this.state.roster.get(learner)?.nodeId === request.nodeId;
+    const wasLearner = (learner: ReplicaId): boolean => {
+      const there = this.state.roster.get(learner);
+      return there !== undefined && request.nodeId !== '' && isFormer(there, member);
+    };
     // As it is now: it may have changed while the entry was under way.
     const { voters, learners: others } = core.state.config;
     const learners = others.filter((learner) => !wasLearner(learner));
@@ -122,11 +132,11 @@ export class Membership {
 }
 
 /**
- * Whether a replica is what this member's node was before: by the node's id, or by name and address where the replica was killed
- * before it could say who it is. Nobody else can be at that address now.
+ * Whether a replica is what this member's node was before: by the node's id, or by name and address, where its directory was emptied, or
+ * it was killed before it could say who it is. Nobody else can be at that address now.
  */
 function isFormer(replica: Member, member: Member): boolean {
-  if (replica.nodeId !== '') return replica.nodeId === member.nodeId;
+  if (replica.nodeId !== '' && replica.nodeId === member.nodeId) return true;
   return replica.name === member.name && replica.host === member.host && replica.peerPort === member.peerPort;
 }
 

@@ -19,6 +19,8 @@ export interface ReplyTarget {
   block?(row: CommandRow, waitMs: number): void;
   /** Its commands come into the state with this entry; called before their replies are delivered. */
   settled?(index: LogIndex): void;
+  /** Nobody is left to take what would come of it, so it had better not be done, where it is not done yet. */
+  readonly isAbandoned?: boolean;
 }
 
 /** The commands of one entry that this node proposed: target i is owed the reply to command i. */

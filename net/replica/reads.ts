@@ -10,9 +10,13 @@
  * level          a read is served from state that
  * linearizable   is at least as new as anything acknowledged before the read was sent
  * session        has everything this connection has written, or been given a fence for
- * bounded ms     was the leader's so many milliseconds ago, or later
+ * bounded ms     had everything acknowledged so many milliseconds ago
  * stale          is there
  * ```
+ *
+ * How old the state is, is known by the last question that was answered: it has what had been acknowledged when that was asked. What a
+ * leader says by itself tells nothing of the kind: it may have waited in a buffer while this node stood still, and a leader cannot
+ * know whether there is another by now. So `bounded` costs a question for each span of that length in which somebody reads.
  */
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
@@ -36,6 +40,8 @@ export function levelOf(request: Request, i: number): number {
 
 interface Round {
   readonly token: number;
+  /** When it was asked. */
+  readonly atMs: number;
   readonly sessions: Session[];
   /** What each session had received when it was asked. */
   readonly upTo: number[];
@@ -43,33 +49,27 @@ interface Round {
   index: LogIndex;
 }
 
-/** A sighting of the leader: at that time its commit index was this. */
-interface Sighting {
-  atMs: number;
-  commit: LogIndex;
-}
-
-const SIGHTINGS = 64;
-
 export class Reads {
   private readonly core: RaftCore;
   /** Before the core is asked for anything that may come of a lease. */
   private readonly tellTime: () => void;
+  /** Milliseconds by a clock that no pause stops (leaseclock.ts). */
+  private readonly clockMs: () => number;
   private asking = new Set<Session>();
   private rounds: Round[] = [];
   /** Sessions that wait for an index, not for an answer. */
   private readonly waiting = new Map<Session, LogIndex>();
-  private readonly sightings: Sighting[] = [];
-  /** The state of this node was the leader's then; performance.now(). */
+  /** The state of this node has everything that was acknowledged by then. */
   private freshAtMs = Number.NEGATIVE_INFINITY;
   private token = 0;
   private applied: LogIndex = 0;
   /** Of the tick. */
   private nowMs = 0;
 
-  constructor(core: RaftCore, tellTime: () => void) {
+  constructor(core: RaftCore, tellTime: () => void, clockMs: () => number) {
     this.core = core;
     this.tellTime = tellTime;
+    this.clockMs = clockMs;
   }
 
   /** Whether the request that `session` runs now may read; if not, the session is to stall and is resumed when it may. */
@@ -79,16 +79,21 @@ export class Reads {
       // Behind the writes of its own that were answered since, on a follower before they are applied here.
       if (session.fence <= this.applied) return true;
       this.waiting.set(session, session.fence);
-      session.unreadEnd = 0;
+      // What is in the log will be applied. A fence beyond may be one that nothing will ever reach.
+      if (session.fence <= this.core.state.log.lastIndex) session.unreadEnd = 0;
+      else this.noteWaiting(session);
       return false;
     }
-    if (level === BOUNDED && session.fence <= this.applied && performance.now() - this.freshMs <= maxAgeMs) return true;
+    if (level === BOUNDED && session.fence <= this.applied && this.clockMs() - this.freshAtMs <= maxAgeMs) return true;
     this.asking.add(session);
-    if (session.unreadEnd !== session.requestEnd) {
-      session.unreadEnd = session.requestEnd;
-      session.unreadSinceMs = performance.now();
-    }
+    this.noteWaiting(session);
     return false;
+  }
+
+  private noteWaiting(session: Session): void {
+    if (session.unreadEnd === session.requestEnd) return;
+    session.unreadEnd = session.requestEnd;
+    session.unreadSinceMs = performance.now();
   }
 
   /** Under a lease, and with nothing to wait for, whatever the session has sent so far may read what is there. */
@@ -101,14 +106,14 @@ export class Reads {
     return true;
   }
 
-  /** Whether the read that was not permitted has waited too long for a leader to say from where on it may be served. */
+  /** Whether the read that was not permitted has waited too long: for a leader to say from where on it may be served, or for a fence. */
   isLate(session: Session): boolean {
     return session.unreadEnd !== 0 && this.nowMs - session.unreadSinceMs >= ANSWER_MS;
   }
 
-  /** When this node last knew to have the leader's state; performance.now(). */
-  get freshMs(): number {
-    return this.core.isLeader ? performance.now() : this.freshAtMs;
+  /** Whether the session waits for what this node does not have yet. */
+  isBehind(session: Session): boolean {
+    return session.fence > this.applied;
   }
 
   /** At the end of a turn: asks for those that came in it. */
@@ -117,7 +122,8 @@ export class Reads {
     const sessions = [...this.asking];
     this.asking.clear();
     const token = ++this.token;
-    this.rounds.push({ token, sessions, upTo: sessions.map((session) => session.received), index: 0 });
+    const upTo = sessions.map((session) => session.received);
+    this.rounds.push({ token, atMs: this.clockMs(), sessions, upTo, index: 0 });
     this.tellTime();
     this.core.readIndex(token);
   }
@@ -139,16 +145,14 @@ export class Reads {
   /** Everything up to `applied` is in the state. */
   advance(applied: LogIndex): void {
     this.applied = applied;
-    while (this.sightings.length > 0 && this.sightings[0].commit <= applied) {
-      this.freshAtMs = (this.sightings.shift() as Sighting).atMs;
-    }
     for (let i = 0; i < this.rounds.length; ) {
-      const { index, sessions, upTo } = this.rounds[i];
+      const { index, atMs, sessions, upTo } = this.rounds[i];
       if (index === 0 || index > applied) {
         i++;
         continue;
       }
       this.rounds.splice(i, 1);
+      this.freshAtMs = Math.max(this.freshAtMs, atMs);
       for (let k = 0; k < sessions.length; k++) {
         sessions[k].permitted = Math.max(sessions[k].permitted, upTo[k]);
         sessions[k].resume();
@@ -161,22 +165,11 @@ export class Reads {
     }
   }
 
-  /** The leader was heard of, with this commit index. */
-  sighted(commit: LogIndex): void {
-    if (commit <= this.applied) {
-      this.freshAtMs = performance.now();
-      return;
-    }
-    const last = this.sightings[this.sightings.length - 1];
-    if (last !== undefined && last.commit === commit) return;
-    if (this.sightings.length === SIGHTINGS) this.sightings.shift();
-    this.sightings.push({ atMs: performance.now(), commit });
-  }
-
   /** Once a tick: those whose reads are late are let go, to get an error. A leader may be heard and answer nothing. */
   expire(nowMs: number): void {
     this.nowMs = nowMs;
     for (const session of this.asking) if (this.isLate(session)) session.resume();
+    for (const session of this.waiting.keys()) if (this.isLate(session)) session.resume();
     for (const { index, sessions } of this.rounds) {
       if (index !== 0) continue;
       for (const session of sessions) if (this.isLate(session)) session.resume();

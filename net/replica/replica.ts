@@ -16,7 +16,6 @@ import type { CommandRow } from '../../engine/command.ts';
 import { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex, ReplicaId, SnapshotMeta } from '../../engine/raft/entry.ts';
 import type { Message } from '../../engine/raft/message.ts';
-import { APPEND, HEARTBEAT } from '../../engine/raft/message.ts';
 import type { RaftOptions, Restored } from '../../engine/raft/options.ts';
 import { TOO_MUCH, TRANSFERRING } from '../../engine/raft/refusal.ts';
 import { LEADER } from '../../engine/raft/replica.ts';
@@ -115,7 +114,11 @@ export class Replica implements Replication {
     this.proposals = new Proposals(this.core);
     this.proposals.onGivenUp = (proposal) =>
       this.fail(proposal, proposal.index === 0 ? NOT_APPLIED_TEXT : UNKNOWN_TEXT);
-    this.reads = new Reads(this.core, () => this.tellTime());
+    this.reads = new Reads(
+      this.core,
+      () => this.tellTime(),
+      () => this.leaseClock.ms(),
+    );
     this.applier = new Applier(dispatcher, state, {
       entryAt: (index) => this.core.entryAt(index),
       fetch: (from, to, maxBytes) => storage.fetch(from, to, maxBytes),
@@ -220,8 +223,6 @@ export class Replica implements Replication {
   /** A message of a peer. */
   step(m: Message): void {
     this.tellTime();
-    // What a leader says that is deposed, as is known here, makes nothing fresh.
-    if ((m.type === APPEND || m.type === HEARTBEAT) && m.term >= this.core.state.term) this.reads.sighted(m.commit);
     this.core.step(m);
   }
 

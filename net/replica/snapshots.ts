@@ -14,7 +14,7 @@ import type { LogIndex, ReplicaId, SnapshotMeta } from '../../engine/raft/entry.
 import type { Message } from '../../engine/raft/message.ts';
 import type { ReplicaStorage } from '../../engine/raft/storage.ts';
 import type { SnapshotHeader } from '../../engine/snapshot/file.ts';
-import { retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import { listSnapshots, retain, snapshotName } from '../../engine/snapshot/retain.ts';
 import type { Peers } from '../peer/peers.ts';
 import type { Loaded, Recovery } from '../recovery.ts';
 import type { GroupSnapshots } from '../saving.ts';
@@ -25,6 +25,8 @@ import { GROUP } from './self.ts';
 import type { GroupState } from './state.ts';
 
 const LATE_SNAPSHOT_RETRY_MS = 1000;
+/** What is left of a former life; one file at most. */
+const FORMER_NAME = 'former-snapshot.mrs';
 
 export class Snapshots implements GroupSnapshots {
   logBytes = 0;
@@ -56,6 +58,18 @@ export class Snapshots implements GroupSnapshots {
     const loaded = await this.recovery.loadNewest(this.directory);
     if (loaded?.snapshot === undefined) return undefined;
     return { loaded, meta: this.adopt(loaded.snapshot.path, loaded.snapshot.header) };
+  }
+
+  /** The replica begins anew under another id: the snapshots of its former life are not its own. The newest is kept, under another name. */
+  setAside(): void {
+    const { newest, directory } = this;
+    if (newest === undefined) return;
+    this.newest = undefined;
+    const kept = join(directory, FORMER_NAME);
+    realDisk.rename(newest.path, kept);
+    for (const { path } of listSnapshots(realDisk, directory)) realDisk.unlink(path);
+    realDisk.syncDirectory(directory);
+    this.parts.log.write('notice', `The snapshot that it had is kept as ${kept}, of no use to the group`);
   }
 
   private adopt(path: string, { groups, config }: SnapshotHeader): SnapshotMeta {
@@ -136,7 +150,7 @@ export class Snapshots implements GroupSnapshots {
       realDisk.unlink(path);
       replica.step(m);
     } else {
-      const name = join(this.directory, snapshotName([{ group: GROUP, index: meta.index, term: meta.term }]));
+      const name = this.pathOf(meta);
       renameSync(path, name);
       realDisk.syncDirectory(this.directory);
       replica.step(m);
@@ -146,7 +160,11 @@ export class Snapshots implements GroupSnapshots {
     replica.drive();
   }
 
-  /** The state is replaced by that of the newest snapshot, which is the one that was received; again, if another comes meanwhile. */
+  private pathOf({ index, term }: SnapshotMeta): string {
+    return join(this.directory, snapshotName([{ group: GROUP, index, term }]));
+  }
+
+  /** The state is replaced by that of the snapshot that was received; again, if another comes meanwhile. */
   async install(meta: SnapshotMeta): Promise<void> {
     const isUnderWay = this.wanted !== undefined;
     this.wanted = meta;
@@ -170,12 +188,11 @@ export class Snapshots implements GroupSnapshots {
   }
 
   private async loadReceived(): Promise<SnapshotHeader> {
-    const wanted = this.wanted as SnapshotMeta;
+    const path = this.pathOf(this.wanted as SnapshotMeta);
     this.recovery.clear();
-    const snapshot = (await this.recovery.loadNewest(this.directory))?.snapshot;
-    if (snapshot === undefined || snapshot.header.groups[0].index < wanted.index) {
-      throw new Error(`the snapshot of entry ${wanted.index} is not there`);
-    }
+    // That one and no other: the entries to be applied are those behind it.
+    const snapshot = (await this.recovery.loadOf(this.directory, path))?.snapshot;
+    if (snapshot === undefined) throw new Error(`the snapshot ${path} is not there`);
     this.adopt(snapshot.path, snapshot.header);
     return snapshot.header;
   }

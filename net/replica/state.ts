@@ -31,6 +31,12 @@ export class GroupState {
   /** Called when the roster has changed. */
   onRoster: () => void = () => {};
 
+  /** The state of a replica that has applied nothing yet; where these members are is known all the same. */
+  begin(members: readonly Member[]): void {
+    this.once = new OnceTable();
+    this.roster = new Roster(members);
+  }
+
   /** Applies the entry of the server's own in `call`. */
   apply(call: Call): void {
     const words = Array.from({ length: call.argc }, (_, i) => text(call, i));

@@ -87,11 +87,16 @@ export function membersNamed(group: Group, text: string): MemberStatus[] {
   return named.length > 0 ? named : members.filter(({ id }) => String(id) === text);
 }
 
+/** How many replicas beside the leader hold whatever is committed, at least. */
+export function holdersOfAll({ replica }: Group): number {
+  const { voters, outgoing } = replica.core.state.config;
+  return Math.floor((outgoing.length === 0 ? voters.length : Math.min(voters.length, outgoing.length)) / 2);
+}
+
 /** How many replicas beside this one hold the committed entry at `index`, as far as known here: only a leader knows of more than a majority. */
-export function holdersOf({ replica }: Group, index: number): number {
-  const { state } = replica.core;
-  const { voters, outgoing } = state.config;
-  const ofMajority = Math.floor((outgoing.length === 0 ? voters.length : Math.min(voters.length, outgoing.length)) / 2);
+export function holdersOf(group: Group, index: number): number {
+  const { state } = group.replica.core;
+  const ofMajority = holdersOfAll(group);
   if (state.role !== LEADER) return ofMajority;
   let holders = 0;
   for (const { id, match } of state.peers.list) if (id !== state.id && match >= Math.max(index, 1)) holders++;

@@ -52,7 +52,7 @@ export class ClusterNode {
   output = '';
   isPaused = false;
   child: ChildProcess | undefined = undefined;
-  private readonly command: readonly string[];
+  readonly command: readonly string[];
   private exited: Promise<void> = Promise.resolve();
 
   constructor(index: number, name: string, dir: string, address: Address, command: readonly string[]) {

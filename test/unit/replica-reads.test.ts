@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import { ANSWER_MS } from '../../net/replica/forwards.ts';
-import { LINEARIZABLE, Reads, SESSION } from '../../net/replica/reads.ts';
+import { BOUNDED, LINEARIZABLE, Reads, SESSION } from '../../net/replica/reads.ts';
 import type { Session } from '../../net/session.ts';
 
 /** What reads need of a session: it has sent one request of ten bytes, which is offered again after each `resume`. */
@@ -31,25 +31,29 @@ class Asked {
   /** Of a replica that may lead by a lease; it holds while the time it was told is not later. */
   readonly lease = { told: 0, until: -1 };
   nowTicks = 0;
+  /** By the clock that no pause stops. */
+  clockMs = 0;
+  readonly log = { lastIndex: 0 };
   readonly reads: Reads;
 
   constructor(leaseTicks = 0) {
     const { lease } = this;
     const core = {
       isLeader: leaseTicks > 0,
-      state: { options: { leaseTicks } },
+      state: { options: { leaseTicks }, log: this.log },
       get readsAtOnce() {
         return lease.told <= lease.until;
       },
       readIndex: (token: number) => this.tokens.push(token),
     };
-    this.reads = new Reads(core as unknown as RaftCore, () => {
+    const tellTime = (): void => {
       lease.told = this.nowTicks;
-    });
+    };
+    this.reads = new Reads(core as unknown as RaftCore, tellTime, () => this.clockMs);
   }
 
-  permits(session: FakeSession, level = LINEARIZABLE): boolean {
-    return this.reads.permits(session as unknown as Session, level, 0);
+  permits(session: FakeSession, level = LINEARIZABLE, maxAgeMs = 0): boolean {
+    return this.reads.permits(session as unknown as Session, level, maxAgeMs);
   }
 
   isLate(session: FakeSession): boolean {
@@ -127,9 +131,64 @@ describe('a read whose index is known', () => {
     expect([session.resumed, asked.permits(session)]).toEqual([1, true]);
     session.send();
     session.fence = 9;
+    asked.log.lastIndex = 9;
     expect(asked.permits(session, SESSION)).toBe(false);
     asked.tick(2 * ANSWER_MS);
     expect([session.resumed, asked.isLate(session)]).toEqual([1, false]);
+  });
+});
+
+describe('a read behind a fence that is not in the log here', () => {
+  it('is let go when it is late, at whatever level', () => {
+    for (const level of [SESSION, BOUNDED, LINEARIZABLE]) {
+      const asked = new Asked();
+      const session = new FakeSession();
+      session.fence = 1000;
+      if (level !== SESSION) session.permitted = 10;
+      expect(asked.permits(session, level, 100)).toBe(false);
+      asked.tick(ANSWER_MS - 1000);
+      expect([session.resumed, asked.isLate(session)]).toEqual([0, false]);
+      asked.tick(ANSWER_MS);
+      expect([session.resumed, asked.permits(session, level, 100), asked.isLate(session)]).toEqual([1, false, true]);
+      asked.forget(session);
+      expect(asked.reads.isWaiting).toBe(false);
+    }
+  });
+
+  it('waits on when it is', () => {
+    const asked = new Asked();
+    const session = new FakeSession();
+    session.fence = 1000;
+    expect(asked.permits(session, SESSION)).toBe(false);
+    asked.log.lastIndex = 1000;
+    asked.tick(ANSWER_MS);
+    expect([asked.permits(session, SESSION), asked.isLate(session)]).toEqual([false, false]);
+    asked.reads.advance(1000);
+    expect(asked.permits(session, SESSION)).toBe(true);
+  });
+});
+
+describe('a bounded read', () => {
+  it('is served from state as old as the last question that was answered, by a clock that goes on', () => {
+    const asked = new Asked();
+    const session = new FakeSession();
+    asked.clockMs = 1000;
+    expect(asked.permits(session, BOUNDED, 100)).toBe(false);
+    asked.reads.ask();
+    // However long the answer takes: it tells of the time of the question.
+    asked.clockMs = 1090;
+    asked.reads.answered({ token: 1, index: 7 });
+    expect(asked.permits(session, BOUNDED, 100)).toBe(false);
+    asked.reads.advance(7);
+    expect([session.resumed, asked.permits(session, BOUNDED, 100)]).toEqual([1, true]);
+    session.send();
+    asked.clockMs = 1100;
+    expect(asked.permits(session, BOUNDED, 100)).toBe(true);
+    // The process stood still.
+    asked.clockMs = 4000;
+    session.send();
+    expect(asked.permits(session, BOUNDED, 100)).toBe(false);
+    expect(asked.permits(session, BOUNDED, 3000)).toBe(true);
   });
 });
 
