@@ -334,6 +334,18 @@ describe.each(TARGETS)('%s', (_name, start) => {
     expect(await main.run('lrange', 'k', '0', '-1')).toBe(bulks('w'));
   });
 
+  it('takes nothing for a client that has gone before its command could begin', async () => {
+    await main.run('rpush', 'paused', 'a');
+    const gone = await target.connect();
+    await main.run('client', 'pause', 400, 'write');
+    void gone.run('blpop', 'paused', 0).catch(() => {});
+    await sleep(100);
+    gone.close();
+    await sleep(600);
+    expect(await main.run('llen', 'paused')).toBe(':1\r\n');
+    await main.run('del', 'paused');
+  });
+
   it('ends by CLIENT UNBLOCK', async () => {
     const own = await client();
     const id = /:(\d+)/.exec(await own.run('client', 'id'))?.[1] as string;

@@ -37,7 +37,8 @@ describe('bounded reads', () => {
     old.pause();
     const leader = await cluster.waitForLeader();
     expect(await ask(leader, 'set', 'k', 'new')).toBe('+OK\r\n');
-    await sleep(300);
+    // So long that the others have given up their connections to it, and nobody tells it.
+    await sleep(3000);
     const replies = readers.map((reader) => reader.run('get', 'k'));
     await sleep(50);
     old.resume();
