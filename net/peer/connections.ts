@@ -189,9 +189,7 @@ export class Connections implements LinkHandlers {
     }
     const peer = this.peerOf(replica);
     const old = peer.link;
-    if (old !== undefined && old.peer!.nodeId !== nodeId) {
-      link.close(`peer: replica ${replica} is another node already, ${printable(old.peer!.nodeName)}`);
-    } else if (old !== undefined && link.provenAtMs - old.provenAtMs < TWIN_MS && !this.isPreferred(link, nodeId)) {
+    if (old !== undefined && link.provenAtMs - old.provenAtMs < TWIN_MS && !this.isPreferred(link, nodeId)) {
       link.close('');
     } else {
       if (!this.meet(replica, nodeId, link)) return;

@@ -185,7 +185,7 @@ describe('a proven peer', () => {
     const [a] = await peerNet.start(2);
     const b2 = await peerNet.add(2, { nodeId: 'other' });
     await peerNet.introduce(2);
-    await until(() => a.logged.some((line) => line.includes('another node already')));
+    await until(() => a.logged.some((line) => line.includes('is not the one that replica 2 was')));
     // The newcomer may believe for a moment that it is welcome.
     await until(() => !b2.isConnectedTo(1));
     expect(a.reach).toEqual(['+2']);

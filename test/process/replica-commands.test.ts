@@ -189,9 +189,7 @@ describe('what clients can ask', () => {
     expect(await clients[at].run('wait', 2, 5000)).toBe(':2\r\n');
     expect(await clients[at].run('wait', 3, 50)).toBe(':2\r\n');
     // Only the leader knows of more than a majority.
-    const startedMs = performance.now();
-    expect(await reader.run('wait', 2, 100)).toBe(':1\r\n');
-    expect(performance.now() - startedMs).toBeGreaterThan(90);
+    expect(await reader.run('wait', 2, 100)).toMatch(/^-ERR WAIT for more replicas than a majority/);
   });
 
   it('a connection that reads at level session sees its own writes, forwarded or not', async () => {

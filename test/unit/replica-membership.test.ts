@@ -102,14 +102,13 @@ describe('nodes that join', () => {
       leader.state.roster.set({
         replica,
         nodeId,
-        name: replica === 1 ? 'b' : 'a',
+        name: ['', 'b', 'a', 'c'][replica],
         host: '127.0.0.1',
         peerPort,
         clientPort: 7009,
       });
     place(1, '', 17008);
     place(2, formerId, formerId === '' ? 17009 : 17007);
-    // Of the same name, at another address.
     place(3, '', 17006);
     const added = members.add(node('a'));
     await leader.apply();
@@ -118,6 +117,17 @@ describe('nodes that join', () => {
     state.knowsCommit = true;
     await new Promise((resolve) => setTimeout(resolve, 250));
     expect(state.config).toMatchObject({ voters: [1, 3, 4], learners: [] });
+  });
+
+  it('are refused under the name of another member, until that one is removed', async () => {
+    const { leader, members } = begin();
+    const there = { host: '127.0.0.1', peerPort: 17006, clientPort: 7009 };
+    leader.state.roster.set({ replica: 3, nodeId: 'x', name: 'a', ...there });
+    await expect(members.add(node('a'))).rejects.toThrow(/has a node a already, replica 3 at 127\.0\.0\.1:17006/);
+    leader.core.state.config = new Configuration([1, 2], [], [], 3);
+    const added = members.add(node('a'));
+    await leader.apply();
+    expect(await added).toBe(4);
   });
 
   it('do not undo what changed while they were added', async () => {
