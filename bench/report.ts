@@ -147,7 +147,8 @@ function floorSection(results: Results): string {
     '### What node:net and the load leave to be won\n\nA server that reads and writes as Millrace does, parses nothing and answers ' +
     `constants (\`bench/floor.ts\`), in the same rounds. No strict bound by speed: where the load is the limit, a server that gathers its ` +
     `writes in another way may be ahead of it. By CPU per request, one that costs nothing more is so many times as cheap as ${theirName}. ` +
-    `The load takes CPU too, on a core of its own: if it never waited it could ask so many times as fast as ${theirName} answered it.` +
+    `The load takes CPU too, on a core of its own: if it never waited it could ask so many times as fast as ${theirName} answered it. ` +
+    `What it takes depends on how often a server wakes it, so that is no strict bound either.` +
     `\n\n${table(head, rows)}`
   );
 }
