@@ -18,13 +18,16 @@
 import {
   ARENA_MAGIC,
   Arena,
+  COUNTER_BURIED,
   COUNTER_EXPIRING_KEYS,
   COUNTER_KEYS,
+  COUNTER_LAZY_FREED,
   COUNTER_NEXT_EXPIRY,
   COUNTER_USED_BYTES,
   DATABASE_DIRECTORY_OFFSET,
   MAX_DATABASES,
   PAGE_BYTES,
+  WORD_BURIED,
   WORD_DATABASES,
   WORD_EXPIRE_DB,
   WORD_MAGIC,
@@ -48,7 +51,7 @@ import {
   S_TOP,
 } from './pages.ts';
 import { SNAPSHOT_SWEEPING } from './snapshot/epoch.ts';
-import { CK_COUNT, CURRENT, LIST_COUNT, MAX_SPAN_PAGES } from './spans.ts';
+import { CK_COUNT, CURRENT, LIST_COUNT, MAX_SPAN_PAGES, reclaim } from './spans.ts';
 
 export { compactStep, registerRelocator } from './compact.ts';
 export {
@@ -107,7 +110,10 @@ export function resetArena(a: Arena): void {
   a.i32.fill(0, CURRENT, CURRENT + CK_COUNT * (1 + LIST_COUNT));
   a.u32.fill(0, DATABASE_DIRECTORY_OFFSET >>> 2, PAGE_BYTES >>> 2);
   a.u32[WORD_EXPIRE_DB] = 0;
+  a.u32[WORD_BURIED] = 0;
   a.f64[COUNTER_USED_BYTES] = baseBytes(a);
+  a.f64[COUNTER_LAZY_FREED] += a.f64[COUNTER_BURIED];
+  a.f64[COUNTER_BURIED] = 0;
   a.f64[COUNTER_KEYS] = 0;
   a.f64[COUNTER_EXPIRING_KEYS] = 0;
   a.f64[COUNTER_NEXT_EXPIRY] = Number.POSITIVE_INFINITY;
@@ -119,6 +125,10 @@ export function resetArena(a: Arena): void {
  * somewhere; for larger ones it looks for one free run that would hold them all.
  */
 export function canHold(a: Arena, bytes: number): boolean {
+  return hasRoom(a, bytes) || (reclaim(a) && hasRoom(a, bytes));
+}
+
+function hasRoom(a: Arena, bytes: number): boolean {
   const reserve = bytes <= ONE_PAGE_BYTES ? ALLOCATIONS : ALLOCATIONS * MAX_SPAN_PAGES;
   if (bytes <= PAGE_BYTES) return freePages(a) >= reserve;
   return longestRun(a) >= reserve + Math.ceil(bytes / PAGE_BYTES);

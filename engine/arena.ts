@@ -12,7 +12,7 @@
  *   +16    u32 hash seed 0 | +20 u32 hash seed 1 | +24 u32 databases | +28 u32 next database to expire in
  *   +32    u32 snapshots begun | +36 i32 snapshot's state (snapshot/epoch.ts) | +40 u32 epoch: HEAD_EPOCH or 0
  *   +44    u32 keyspace and +48 u32 bucket that the snapshot's sweep has come to
- *   +32    u32 of snapshots, and +52 i32 fenced: in the order of WORD_*
+ *   +32    u32 of snapshots, +52 i32 fenced and +56 u32 first buried table: in the order of WORD_*
  *   +64    f64 counters, one each 8 bytes, in the order of COUNTER_* | +144 f64 time of the last snapshot, ms since 1970
  *   +2048  the allocator's own state (alloc.ts)
  *   +12288 u32 per keyspace: offset of its table (0 = never used); a database's keyspace is its own number until SWAPDB
@@ -47,6 +47,8 @@ export const WORD_SWEEP_KEYSPACE = 11;
 export const WORD_SWEEP_BUCKET = 12;
 /** 1 while another thread's queue has a write for this shard and others: keys must not expire by times that are after it. */
 export const WORD_FENCED = 13;
+/** The table whose members are being freed bit by bit (lazyfree.ts), the first of a chain; 0 for none. */
+export const WORD_BURIED = 14;
 
 /** Indexes into `f64` of the counters in the header. Written under the lock; read by anyone, for INFO. */
 export const COUNTER_USED_BYTES = 8;
@@ -62,6 +64,9 @@ export const COUNTER_EXPIRE_LAG = 16;
 export const COUNTER_DIRTY = 17;
 /** Index into `f64`: the clock when the last snapshot began. */
 export const SNAPSHOT_AT = 18;
+/** Values that wait to be freed bit by bit, and how many were. */
+export const COUNTER_BURIED = 19;
+export const COUNTER_LAZY_FREED = 20;
 
 export const ALLOC_STATE_OFFSET = 2048;
 /** createArena and resetArena zero the page from here to its end. */

@@ -13,6 +13,7 @@
  *   +24 u32 expiry directory (0 = this table has no expiry index)
  *   +28 u32 the directory itself while there is one segment
  *   +32 f64 lower bound of the earliest expiry, ms since 1970 | +40 u32 a word of the owner's
+ *   +32 u32, once the table is buried (lazyfree.ts): the next buried one
  *   +44 u32 records with an expiry
  * ```
  */
@@ -28,6 +29,7 @@ export const FIRST_CAPACITY = 20;
 export const EXPIRY_DIRECTORY = 24;
 export const FIRST_DIRECTORY = 28;
 export const TABLE_NEXT_EXPIRY = 32;
+export const NEXT_BURIED = 32;
 export const OWNER_WORD = 40;
 export const EXPIRING_COUNT = 44;
 

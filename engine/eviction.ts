@@ -29,6 +29,7 @@ import type { Call } from './call.ts';
 import { EvictionPool } from './evictionpool.ts';
 import { expiryDueBucket, expiryNextBucket, expiryRefresh } from './expiry.ts';
 import { deleteRecord } from './keyspace.ts';
+import { freeBuried, hasBuried } from './lazyfree.ts';
 import { Random } from './random.ts';
 import { HEAD_EXPIRY, recordExpiry } from './record.ts';
 import { MAXMEMORY_POLICIES, type Settings, settingIndex } from './settings.ts';
@@ -53,6 +54,8 @@ const NOEVICTION = MAXMEMORY_POLICIES.indexOf('noeviction');
 const MAX_EVICTIONS = 8192;
 /** Buckets visited for one eviction at the most, when candidates are few. */
 const MAX_VISITS = 64;
+/** Buckets of a value that is gone already, of about seven members each, that are freed between two looks at the memory. */
+const RECLAIMED_BUCKETS = 8;
 /** Rounds of sampling without an eviction before all that can be locked counts as searched. */
 const MAX_ROUNDS = 64;
 /** The rank of a key that has expired: before every other. */
@@ -126,6 +129,8 @@ export class Eviction {
     if (limit === 0) return true;
     this.measure();
     if (this.usedBytes <= limit) return true;
+    while (this.usedBytes > limit && this.reclaim()) this.measure();
+    if (this.usedBytes <= limit) return true;
     const policy = this.settings.f64[MAXMEMORY_POLICY];
     if (policy !== this.policy) this.setPolicy(policy);
     if (policy === NOEVICTION) return false;
@@ -136,6 +141,19 @@ export class Eviction {
     }
     this.leftBytes = this.usedBytes;
     return true;
+  }
+
+  /** Frees a little of what waits to be freed, in a shard that is free; false when there is none. */
+  private reclaim(): boolean {
+    for (const a of this.arenas) {
+      if (!hasBuried(a)) continue;
+      const isOurs = a.lockedBy(this.thread);
+      if (!isOurs && !a.tryLock(this.thread)) continue;
+      freeBuried(a, RECLAIMED_BUCKETS);
+      if (!isOurs) a.unlock();
+      return true;
+    }
+    return false;
   }
 
   private setPolicy(policy: number): void {

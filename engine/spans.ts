@@ -22,7 +22,7 @@
  * 37 ns for a free and an alloc of 96 bytes), for at most 3 % of memory. Spans of fewer than 32 blocks come back at
  * the first free.
  */
-import { type Arena, COUNTER_USED_BYTES, type Offset, PAGE_BYTES, PAGE_SHIFT } from './arena.ts';
+import { type Arena, COUNTER_USED_BYTES, type Offset, PAGE_BYTES, PAGE_SHIFT, WORD_BURIED } from './arena.ts';
 import {
   D_FREE,
   D_FRESH,
@@ -107,6 +107,20 @@ for (let c = 0; c < CLASS_COUNT; c++) {
   CLASS_CAPACITY[c] = Math.floor((best * PAGE_BYTES) / bytes);
 }
 
+let reclaimer: (a: Arena) => void = () => {};
+
+/** What frees everything that waits to be freed (lazyfree.ts). */
+export function registerReclaimer(reclaim: (a: Arena) => void): void {
+  reclaimer = reclaim;
+}
+
+/** Frees what waits to be freed; false when nothing does. */
+export function reclaim(a: Arena): boolean {
+  if (a.u32[WORD_BURIED] === 0) return false;
+  reclaimer(a);
+  return true;
+}
+
 /** Bytes of 8-aligned room for at least `bytes`; its contents are whatever lay there. Throws ArenaFullError. */
 export function alloc(a: Arena, bytes: number, kind: number): Offset {
   if (bytes > MAX_CLASS_BYTES) return allocRun(a, bytes);
@@ -117,7 +131,7 @@ export function alloc(a: Arena, bytes: number, kind: number): Offset {
   let room = i32[d + D_ROOM];
   if (room === 0) {
     d = nextSpan(a, ck);
-    if (d === 0) return allocRun(a, bytes);
+    if (d === 0) return reclaim(a) ? alloc(a, bytes, kind) : allocRun(a, bytes);
     room = i32[d + D_ROOM];
   }
   const size = i32[d + D_SIZE];
@@ -186,7 +200,10 @@ function allocRun(a: Arena, bytes: number): Offset {
   const i32 = a.i32;
   const pages = Math.ceil(bytes / PAGE_BYTES) || 1;
   const page = takePagesHard(a, pages);
-  if (page === 0) throw ARENA_FULL;
+  if (page === 0) {
+    if (reclaim(a)) return allocRun(a, bytes);
+    throw ARENA_FULL;
+  }
   // The last page first: it may be the only one.
   i32[DESCRIPTORS + ((page + pages - 1) << 3)] = STATE_TAIL;
   const d = DESCRIPTORS + (page << 3);

@@ -388,7 +388,7 @@ function growDirectories(a: Arena, t: Offset, capacity: number): void {
 function merge(a: Arena, t: Offset): void {
   const u32 = a.u32;
   const removed = u32[(t + BUCKETS) >>> 2] - 1;
-  let mask = u32[(t + MASK) >>> 2];
+  const mask = u32[(t + MASK) >>> 2];
   const target = removed & (mask >>> 1);
   const from = bucketOffset(a, t, removed);
   const to = bucketOffset(a, t, target);
@@ -407,19 +407,41 @@ function merge(a: Arena, t: Offset): void {
   }
   u32.fill(0, from >>> 2, (from >>> 2) + BUCKET_BYTES / 4);
   if (isKeyspace) expiryMerge(a, t, target, removed);
-  u32[(t + BUCKETS) >>> 2] = removed;
-  if (removed - 1 <= mask >>> 1) {
-    mask >>>= 1;
-    u32[(t + MASK) >>> 2] = mask;
+  dropLast(a, t, removed);
+  if (isKeyspace && (removed & (SEGMENT_BUCKETS - 1)) === 0) expiryBlockFree(a, t, removed >>> SEGMENT_SHIFT);
+  const capacity = u32[(t + FIRST_CAPACITY) >>> 2];
+  if (removed < SEGMENT_BUCKETS && removed * 4 <= capacity) resizeFirst(a, t, removed, capacity >>> 1);
+}
+
+/**
+ * For a table that is being taken apart: takes the records of the last bucket out, appends them to `out` and returns how many.
+ * The bucket goes too, unless it is the only one. Allocates nothing; not for tables with an expiry index.
+ */
+export function tableTakeLast(a: Arena, t: Offset, out: Offset[]): number {
+  const u32 = a.u32;
+  const last = u32[(t + BUCKETS) >>> 2] - 1;
+  const count = bucketRecords(a, t, last, out);
+  const bucket = bucketOffset(a, t, last);
+  for (let at = u32[(bucket + NEXT_OVERFLOW) >>> 2]; at !== 0; ) {
+    const next = u32[(at + NEXT_OVERFLOW) >>> 2];
+    free(a, at);
+    at = next;
   }
-  const segment = removed >>> SEGMENT_SHIFT;
-  if (segment > 0) {
-    if ((removed & (SEGMENT_BUCKETS - 1)) === 0) {
-      free(a, u32[(u32[(t + DIRECTORY) >>> 2] >>> 2) + segment]);
-      if (isKeyspace) expiryBlockFree(a, t, segment);
-    }
-  } else if (removed * 4 <= u32[(t + FIRST_CAPACITY) >>> 2]) {
-    resizeFirst(a, t, removed, u32[(t + FIRST_CAPACITY) >>> 2] >>> 1);
+  u32.fill(0, bucket >>> 2, (bucket >>> 2) + BUCKET_BYTES / 4);
+  u32[(t + COUNT) >>> 2] -= count;
+  if (last > 0) dropLast(a, t, last);
+  return count;
+}
+
+/** Bucket number `last`, the last, is empty and is no more. */
+function dropLast(a: Arena, t: Offset, last: number): void {
+  const u32 = a.u32;
+  const mask = u32[(t + MASK) >>> 2];
+  u32[(t + BUCKETS) >>> 2] = last;
+  if (last - 1 <= mask >>> 1) u32[(t + MASK) >>> 2] = mask >>> 1;
+  const segment = last >>> SEGMENT_SHIFT;
+  if (segment > 0 && (last & (SEGMENT_BUCKETS - 1)) === 0) {
+    free(a, u32[(u32[(t + DIRECTORY) >>> 2] >>> 2) + segment]);
   }
 }
 

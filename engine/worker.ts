@@ -1,6 +1,6 @@
 /**
- * The entry of a worker thread. It runs the commands that the main thread queued for its shards, expires their keys, and
- * sweeps them for snapshots.
+ * The entry of a worker thread. It runs the commands that the main thread queued for its shards, expires their keys, frees
+ * what is freed lazily, and sweeps them for snapshots.
  *
  * It works in slices: takes a shard's lock, works for at most SLICE_US, gives the lock back. With nothing to do it sleeps
  * in `Atomics.wait` until the main thread rings its bell or the next key is due to expire.
@@ -15,6 +15,7 @@ import { makeEvictor } from './eviction.ts';
 import { excerptArguments, packExcerpt } from './excerpt.ts';
 import { type Evictor, execute } from './execute.ts';
 import { expireDue } from './keyspace.ts';
+import { freeBuried, hasBuried } from './lazyfree.ts';
 import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, NO_SESSION, WorkerLink } from './link.ts';
 import { hasSingleKey, LockSet, markShards } from './locks.ts';
 import { rehearse } from './rehearsal.ts';
@@ -27,6 +28,8 @@ import { TickClock } from './tickclock.ts';
 const SLICE_US = 100;
 /** Buckets with something to expire, of about seven keys each, between two looks at the clock. */
 const EXPIRE_BATCH = 32;
+/** Buckets of what is freed lazily, of about seven members each, between two looks at the clock. */
+const FREE_BATCH = 8;
 /** The longest sleep: an expiry set while the worker sleeps is noticed within this time. */
 const MAX_SLEEP_MS = 25;
 /** The pause after a slice of expiring or sweeping with more to do: a quarter of the time goes to each at the most. */
@@ -107,11 +110,12 @@ class WorkerThread {
       const settledMs = this.settledMs();
       const served = this.serveRequests();
       const expired = this.expireKeys(served === IDLE ? settledMs : this.ranMs);
+      const freed = this.freeBuried();
       const swept = this.sweeper.slice();
       this.locks.releaseAll();
       if (served === BUSY) continue;
-      const isBlocked = served === BLOCKED || expired === BLOCKED || swept === SWEEP_BLOCKED;
-      const pauseMs = this.pauseMs(expired === BUSY, swept === SWEEP_MORE, isBlocked);
+      const isBlocked = served === BLOCKED || expired === BLOCKED || freed === BLOCKED || swept === SWEEP_BLOCKED;
+      const pauseMs = this.pauseMs(expired === BUSY || freed === BUSY, swept === SWEEP_MORE, isBlocked);
       Atomics.store(bells, BELL_WORKER_SLEEPS, 1);
       Atomics.wait(bells, BELL_WORKER, bell, pauseMs);
       Atomics.store(bells, BELL_WORKER_SLEEPS, 0);
@@ -247,6 +251,26 @@ class WorkerThread {
         state = BUSY;
         if (performance.now() - startedAt > SLICE_US / 1000) break;
       }
+      this.locks.release(shard);
+      if (performance.now() - startedAt > SLICE_US / 1000) break;
+    }
+    return state;
+  }
+
+  /** Frees values of this worker's shards that are gone, for one slice. */
+  private freeBuried(): number {
+    const startedAt = performance.now();
+    let state = IDLE;
+    for (let shard = this.data.from; shard < this.data.to; shard++) {
+      const arena = this.shards.arenas[shard];
+      if (!hasBuried(arena)) continue;
+      if (!this.locks.tryTake(shard)) {
+        state = state === BUSY ? BUSY : BLOCKED;
+        continue;
+      }
+      state = BUSY;
+      while (freeBuried(arena, FREE_BATCH) && performance.now() - startedAt < SLICE_US / 1000) compactStep(arena);
+      compactStep(arena);
       this.locks.release(shard);
       if (performance.now() - startedAt > SLICE_US / 1000) break;
     }

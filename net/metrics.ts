@@ -6,7 +6,14 @@
  * never set back: what they were at the last reset is subtracted.
  */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { COUNTER_EVICTED, COUNTER_EXPIRED, COUNTER_HITS, COUNTER_MISSES, COUNTER_USED_BYTES } from '../engine/arena.ts';
+import {
+  COUNTER_EVICTED,
+  COUNTER_EXPIRED,
+  COUNTER_HITS,
+  COUNTER_LAZY_FREED,
+  COUNTER_MISSES,
+  COUNTER_USED_BYTES,
+} from '../engine/arena.ts';
 import type { Shards } from '../engine/shards.ts';
 import type { LatencyMonitor } from './latency.ts';
 
@@ -15,7 +22,7 @@ const SAMPLE_MS = 100;
 const SAMPLES = 16;
 /** How finely the delay of the event loop is looked at: its timer wakes the process this often. */
 const LOOP_RESOLUTION_MS = 20;
-const RESET_COUNTERS = [COUNTER_HITS, COUNTER_MISSES, COUNTER_EXPIRED, COUNTER_EVICTED];
+const RESET_COUNTERS = [COUNTER_HITS, COUNTER_MISSES, COUNTER_EXPIRED, COUNTER_EVICTED, COUNTER_LAZY_FREED];
 
 /** How fast a count grows. */
 class Rate {

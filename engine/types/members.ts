@@ -16,6 +16,7 @@ import { alloc, free, KIND_MEMBER, registerRelocator, usableSize } from '../allo
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { copyBytes, createRecord, dropInline } from '../keyspace.ts';
+import { bury, isLarge } from '../lazyfree.ts';
 import {
   ENC_ROOT,
   keyLength,
@@ -208,7 +209,10 @@ registerRelocator(KIND_MEMBER, (a, from, to) => {
 
 /** What the keyspace asks of a value in this form; the same for hashes and sets. */
 export const memberOps: ValueOps = {
-  free: membersFree,
+  free(a, t) {
+    if (isLarge(a, t)) bury(a, t);
+    else membersFree(a, t);
+  },
   bytes(a, t) {
     let bytes = tableBytes(a, t);
     walk.start();

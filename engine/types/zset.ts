@@ -10,6 +10,7 @@ import { free, KIND_ZSET_MEMBER, registerRelocator, usableSize } from '../alloc.
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { createRecord, dropInline, lookupWrite, overwriteRecord } from '../keyspace.ts';
+import { bury, isLarge } from '../lazyfree.ts';
 import { ENC_ROOT, recordType, setRecordEncoding, setValueWord, TYPE_ZSET, valueWord } from '../record.ts';
 import { settingIndex } from '../settings.ts';
 import {
@@ -407,7 +408,10 @@ registerRelocator(KIND_ZSET_MEMBER, (a, from, to) => {
 });
 
 registerValueOps(TYPE_ZSET, {
-  free: freeBig,
+  free(a, t) {
+    if (isLarge(a, t)) bury(a, t);
+    else freeBig(a, t);
+  },
   bytes(a, t) {
     let bytes = tableBytes(a, t) + treeBytes(a, t);
     for (let member = cursor.seek(a, t, 0); member !== 0; member = cursor.next(a)) bytes += usableSize(a, member);

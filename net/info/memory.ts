@@ -1,6 +1,7 @@
 /** Where the memory is: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR. Main thread, reads no lock. */
 import { totalmem } from 'node:os';
 import { arenaBytes, touchedBytes } from '../../engine/alloc.ts';
+import { COUNTER_BURIED, COUNTER_LAZY_FREED } from '../../engine/arena.ts';
 import { addDatabase, type DatabaseFigures } from '../../engine/inspect.ts';
 import type { Node } from '../node.ts';
 import { humanBytes, percent, ratio } from './format.ts';
@@ -22,6 +23,8 @@ export interface MemoryFigures {
   active: number;
   resident: number;
   rss: number;
+  /** Values that are gone and wait to be freed. */
+  buried: number;
   clients: number;
 }
 
@@ -36,8 +39,9 @@ export function measureMemory(node: Node): MemoryFigures {
   const used = node.metrics.usedBytes();
   const startup = node.metrics.startupBytes;
   const overhead = Math.min(used, startup + databases.reduce((sum, each) => sum + each.tableBytes, 0));
-  let [active, resident] = [0, 0];
+  let [active, resident, buried] = [0, 0, 0];
   for (const arena of arenas) {
+    buried += arena.f64[COUNTER_BURIED];
     active += arenaBytes(arena);
     resident += touchedBytes(arena);
   }
@@ -51,6 +55,7 @@ export function measureMemory(node: Node): MemoryFigures {
     databases,
     active,
     resident,
+    buried,
     rss: process.memoryUsage.rss(),
     clients: clientBytes(node),
   };
@@ -115,7 +120,7 @@ export function memorySection(node: Node): string[] {
     'mem_aof_buffer:0',
     'mem_allocator:millrace-arena',
     'active_defrag_running:0',
-    'lazyfree_pending_objects:0',
-    'lazyfreed_objects:0',
+    `lazyfree_pending_objects:${m.buried}`,
+    `lazyfreed_objects:${node.metrics.sinceReset(COUNTER_LAZY_FREED)}`,
   ];
 }
