@@ -178,14 +178,16 @@ export class Scheduler {
     const durable = this.gate === undefined ? Number.POSITIVE_INFINITY : this.gate.durableIndex;
     let count = 0;
     while (count < this.held.length && this.held[count].index <= durable) count++;
-    for (const { bytes, sessions, ranges } of this.held.splice(0, count)) {
+    const free = this.held.splice(0, count);
+    for (const { bytes, sessions, ranges } of free) {
       let reusable = bytes.length <= KEPT_REPLY_BYTES && this.spare.length < SPARE_BUFFERS;
       for (let i = 0; i < sessions.length; i++) {
         if (!sessions[i].writeRange(bytes, ranges[i * 2], ranges[i * 2 + 1])) reusable = false;
-        sessions[i].release();
       }
       if (reusable) this.spare.push(bytes);
     }
+    // Only now: a session that ends writes the replies of this turn, of all sessions, which come behind those above.
+    for (const { sessions } of free) for (const session of sessions) session.release();
   }
 
   /** Writes the output of every session that has some. Called by whoever delivered replies, when done. */

@@ -384,3 +384,22 @@ test('an idle client is disconnected after the timeout', async () => {
   while (transport.closed === 'no') await turn();
   expect(transport.closed).toBe('destroyed');
 });
+
+test('replies that waited for the log go before newer ones, also when another connection that waited ends', async () => {
+  const gate = { awaitedIndex: 1, durableIndex: 0 };
+  clients.scheduler.gate = gate;
+  const other = MemoryTransport.open(clients);
+  send(session, request('SET', 'a', '1'));
+  session.ended();
+  send(other.session, request('SET', 'b', '2'));
+  await turn();
+  expect(transport.output + other.transport.output).toBe('');
+  // The log comes as far in the middle of a turn.
+  send(other.session, request('GET', 'b'));
+  gate.awaitedIndex = 0;
+  gate.durableIndex = 1;
+  clients.scheduler.releaseHeld();
+  await turn();
+  expect(transport.output).toBe('+OK\r\n');
+  expect(other.transport.output).toBe('+OK\r\n$1\r\n2\r\n');
+});
