@@ -25,6 +25,8 @@ const SPARE_BUFFERS = 64;
 const SPARE_BUFFER_BYTES = 16 * 1024;
 /** setTimeout takes no longer delays. */
 const MAX_TIMER_MS = 0x7fffffff;
+/** The highest number of a connection: it goes through 32-bit words to workers, and fences give negative ones a meaning. */
+const MAX_ID = 0x7fffffff;
 
 export class Clients {
   readonly sessions = new Map<number, Session>();
@@ -75,9 +77,17 @@ export class Clients {
   }
 
   open(transport: Transport, addr: string, laddr: string, fd: number): Session {
-    const session = new Session(this, transport, this.nextId++, addr, laddr, fd);
+    const session = new Session(this, transport, this.newId(), addr, laddr, fd);
     this.sessions.set(session.id, session);
     return session;
+  }
+
+  /** The number of a connection. After 2^31 - 1 of them they begin again, without those that are in use. */
+  private newId(): number {
+    while (this.sessions.has(this.nextId)) this.nextId = this.nextId < MAX_ID ? this.nextId + 1 : 1;
+    const id = this.nextId;
+    this.nextId = id < MAX_ID ? id + 1 : 1;
+    return id;
   }
 
   get(id: number): Session | undefined {

@@ -45,7 +45,10 @@ export class SeveralShards {
     }
     if (dispatcher.log !== undefined && shards.mayFill(row)) return dispatcher.inPlace.executeWrite(session, row, id);
     if (session.hasOutstanding) return shards.stall(session);
-    if (writes && (!isUnqueued || shards.fences.excludes(session.id, marked))) return shards.fence(session);
+    // A read may share the queue with others, but keeps nobody from the fence that he waits for.
+    const isExcluded = shards.fences.excludes(session.id, marked);
+    if (writes && (!isUnqueued || isExcluded)) return shards.fence(session);
+    if (isExcluded) return shards.stall(session);
     const first = row.scope === SCOPE_ALL ? 0 : marked.indexOf(1);
     shards.releaseMarked();
     const outcome = dispatcher.handOver(session, row, id, this.workers.ofShard(first), SEVERAL_SHARDS);

@@ -403,3 +403,10 @@ test('replies that waited for the log go before newer ones, also when another co
   expect(transport.output).toBe('+OK\r\n');
   expect(other.transport.output).toBe('+OK\r\n$1\r\n2\r\n');
 });
+
+test('numbers of connections begin again after 2^31 - 1, without those in use', () => {
+  (clients as unknown as { nextId: number }).nextId = 0x7fffffff;
+  const { session: last } = MemoryTransport.open(clients);
+  const { session: next } = MemoryTransport.open(clients);
+  expect([session.id, last.id, next.id]).toEqual([1, 0x7fffffff, 2]);
+});
