@@ -115,6 +115,12 @@ export class Blocking {
     return waiter !== undefined && this.finish(waiter, withError ? UNBLOCKED : TIMED_OUT);
   }
 
+  /** Whether the session waited, and is to be told that it waits no more. */
+  hasEnded(session: Session): boolean {
+    const waiter = this.of(session);
+    return waiter !== undefined && waiter.end !== WAITING;
+  }
+
   /** Whether the wait is over without an element: then `reply` gets what the client reads. */
   endOf(waiter: Waiter, reply: Reply): boolean {
     if (waiter.end === WAITING) return false;

@@ -79,7 +79,7 @@ export class Applying {
       dispatcher.run(row, id);
       shards.compactMarked();
     }
-    if (shards.fences.count > 0) shards.unfence(APPLIER);
+    this.unfence();
     if (call.dirty > 0 && this.blocking.count > 0) this.wakeWaiting(row);
     return APPLIED;
   }
@@ -89,7 +89,17 @@ export class Applying {
     const worker = this.workers.ofShard(shard);
     if (!this.workers.sendApplied(worker, this.call, id, shard, ticket, seed)) return APPLY_LATER;
     this.shards.queued[shard]++;
+    this.unfence();
     return APPLYING;
+  }
+
+  /** The write that had to be tried again will not be. */
+  giveUp(): void {
+    this.unfence();
+  }
+
+  private unfence(): void {
+    if (this.shards.fences.count > 0) this.shards.unfence(APPLIER);
   }
 
   private wakeWaiting(row: CommandRow): void {

@@ -180,7 +180,7 @@ export class Dispatcher implements Executor {
     if (session.authRequired && (row.flags & NO_AUTH) === 0) return this.reject(id, ERR.NO_AUTH);
     if (this.refusals.any) {
       const text = this.refusals.of(row);
-      if (text !== '') return this.refuse(session, id, text);
+      if (text !== '' && !this.blocking.hasEnded(session)) return this.refuse(session, id, text);
     }
     const clients = session.clients;
     if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) {
@@ -314,6 +314,8 @@ export class Dispatcher implements Executor {
   /** For what the server cannot do now. */
   refuse(session: Session, id: number, text: string): Outcome {
     this.shards.unfence(session.id);
+    // Its wait in a blocking command is over.
+    this.blocking.remove(session);
     return this.reject(id, text);
   }
 

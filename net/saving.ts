@@ -35,6 +35,9 @@ export class SnapshotRecord {
 
 export type SnapshotKind = 'save' | 'rewrite';
 
+/** The state that was to be saved is being replaced: that is no failure. */
+export class OvertakenError extends Error {}
+
 /** A replica's part in snapshots (net/replica/snapshots.ts). */
 export interface GroupSnapshots {
   /** Bytes that the log has grown by since it was last cut. */
@@ -133,6 +136,7 @@ export class Saving {
     const record = kind === 'save' ? this.saves : this.rewrites;
     const startedAt = performance.now();
     let error = '';
+    let isOvertaken = false;
     this.triedMs = Date.now();
     try {
       const done = await this.take(kind);
@@ -144,10 +148,11 @@ export class Saving {
       this.log.write('notice', `Snapshot ${path}: ${keys} keys, ${fileBytes} bytes, ${seconds.toFixed(2)} s`);
     } catch (thrown) {
       error = (thrown as Error).message;
-      record.failuresInRow++;
-      this.log.write('warning', `The snapshot failed: ${error}`);
+      isOvertaken = thrown instanceof OvertakenError;
+      if (!isOvertaken) record.failuresInRow++;
+      this.log.write(isOvertaken ? 'notice' : 'warning', `The snapshot ${isOvertaken ? 'ends' : 'failed'}: ${error}`);
     }
-    record.ok = error === '';
+    if (!isOvertaken) record.ok = error === '';
     record.lastSeconds = Math.floor((performance.now() - startedAt) / 1000);
     this.running = undefined;
     this.onOutcome();

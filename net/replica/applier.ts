@@ -233,6 +233,7 @@ export class Applier {
   /** What is not applied yet up to `index` will not be: a snapshot takes its place, and what is committed behind it waits for that. */
   abandon(index: LogIndex): void {
     this.isPaused = true;
+    this.dispatcher.applying.giveUp();
     if (this.proposal !== undefined) this.hooks.abandoned(this.proposal, this.command);
     this.current = undefined;
     this.proposal = undefined;

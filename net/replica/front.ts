@@ -222,15 +222,21 @@ export class ReplicaFront implements Front {
     if (this.core.isLeader) {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
-      if (this.trouble !== '') return this.reject(this.trouble);
+      if (this.trouble !== '') return this.rejectBlocking(session, this.trouble);
       this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {
       this.forwards.add(call, call.db, session.protocol | (next.isRetry ? RETRIES : 0), next, session, 0);
     } else {
-      return this.withoutLeader(session);
+      return this.isLeaderless ? this.rejectBlocking(session, this.leaderlessText) : this.wait(session);
     }
     this.attempts.set(session, next);
     return STALLED;
+  }
+
+  /** Its session may have waited already. */
+  private rejectBlocking(session: Session, text: string): Outcome {
+    this.dispatcher.blocking.remove(session);
+    return this.reject(text);
   }
 
   /** The same of one that was forwarded. `isLate`: more is applied here than what it has seen. */

@@ -17,7 +17,7 @@ import type { SnapshotHeader } from '../../engine/snapshot/file.ts';
 import { listSnapshots, retain, snapshotName } from '../../engine/snapshot/retain.ts';
 import type { Peers } from '../peer/peers.ts';
 import type { Loaded, Recovery } from '../recovery.ts';
-import type { GroupSnapshots } from '../saving.ts';
+import { type GroupSnapshots, OvertakenError } from '../saving.ts';
 import type { Covered } from '../snapshotter.ts';
 import type { GroupParts } from './group.ts';
 import type { Replica } from './replica.ts';
@@ -90,12 +90,14 @@ export class Snapshots implements GroupSnapshots {
 
   cover(): Covered {
     const { core, applier } = this.replica;
+    if (this.isOvertaken(applier.appliedIndex)) throw new OvertakenError("the leader's snapshot comes in its place");
     const meta = core.snapshotAt(applier.appliedIndex);
     return { index: meta.index, timeMs: applier.nowMs, term: meta.term, config: this.state.encode(meta) };
   }
 
   published(path: string, covered: Covered): void {
     const { core } = this.replica;
+    if (this.isOvertaken(covered.index)) return;
     const meta = core.snapshotAt(covered.index);
     this.newest = { path, meta };
     this.logBytes = 0;
@@ -105,6 +107,11 @@ export class Snapshots implements GroupSnapshots {
       this.wantedBy.delete(replica);
       this.send(replica, atLeast);
     }
+  }
+
+  /** Whether one that the leader sent has begun to take the place of a state that ends at `index`. */
+  private isOvertaken(index: LogIndex): boolean {
+    return index < this.replica.core.state.log.baseIndex;
   }
 
   /** A member lacks what the log no longer has: it gets a snapshot that ends at `atLeast` or later, a new one if need be. */

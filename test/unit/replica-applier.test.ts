@@ -35,6 +35,7 @@ class Machine {
       applying: {
         begin: () => {},
         end: () => {},
+        giveUp: () => {},
         apply: () => {
           if (this.isBusy) return APPLY_LATER;
           this.ran.push(`${call.str(1)} at ${call.nowMs}`);
