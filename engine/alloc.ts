@@ -128,7 +128,8 @@ export function canHold(a: Arena, bytes: number): boolean {
   return hasRoom(a, bytes) || (reclaim(a) && hasRoom(a, bytes));
 }
 
-function hasRoom(a: Arena, bytes: number): boolean {
+/** The same without freeing anything that waits to be freed: also for an arena that is not locked, as of a moment ago. */
+export function hasRoom(a: Arena, bytes: number): boolean {
   const reserve = bytes <= ONE_PAGE_BYTES ? ALLOCATIONS : ALLOCATIONS * MAX_SPAN_PAGES;
   if (bytes <= PAGE_BYTES) return freePages(a) >= reserve;
   return longestRun(a) >= reserve + Math.ceil(bytes / PAGE_BYTES);

@@ -10,7 +10,7 @@
  * dropped if it was used, moved or deleted since.
  *
  * The volatile policies find keys with a TTL by the expiry index, which knows the buckets that have any, and the soonest
- * of all for volatile-ttl.
+ * of all for volatile-ttl (on a replica, where keys go a little later, volatile-ttl samples as LRU does).
  */
 import { lfuCounter, lfuLastUseMs, lruIdleMs } from './access.ts';
 import type { Arena, Offset } from './arena.ts';
@@ -66,10 +66,12 @@ const DIRECTORY = DATABASE_DIRECTORY_OFFSET >>> 2;
 
 /** What the thread that keeps the log wants to know and decide. */
 export interface EvictionGuard {
+  /** Whether keys go later, by an entry of a group's log: then they stay where they are for a while. */
+  readonly defers: boolean;
   /** Whether keys of a shard that is not locked may go now: not while commands are queued for it, which come before. */
   mayEnter(shard: number): boolean;
-  /** The key is about to go; true when it will go later, by an entry of a group's log. */
-  evicting(a: Arena, record: Offset): boolean;
+  /** The key is about to go, or will later if the guard defers. */
+  evicting(a: Arena, record: Offset): void;
 }
 
 export function makeEvictor(shards: Shards, settings: Settings, thread: number): Eviction {
@@ -182,7 +184,8 @@ export class Eviction {
       this.busyCount = 0;
     }
     if (this.candidates === 0) return false;
-    if (this.policy === VOLATILE_TTL) return this.evictSoonest(c.nowMs);
+    // Where keys stay for a while the soonest would be found again and again.
+    if (this.policy === VOLATILE_TTL && this.guard?.defers !== true) return this.evictSoonest(c.nowMs);
     if (this.policy === ALLKEYS_RANDOM || this.policy === VOLATILE_RANDOM) return this.evictRandom(c.nowMs);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       this.sample(c);
@@ -193,7 +196,8 @@ export class Eviction {
 
   /** The one way out for a key that has to go. */
   private evict(a: Arena, record: Offset, nowMs: number): void {
-    if (this.guard?.evicting(a, record) === true) {
+    this.guard?.evicting(a, record);
+    if (this.guard?.defers === true) {
       this.deferredBytes += usableSize(a, record) + valueBytes(a, record);
       a.f64[COUNTER_EVICTED]++;
       return;
@@ -309,9 +313,11 @@ export class Eviction {
     return -1;
   }
 
-  /** LRU: the time of the last use. LFU: the frequency, and among equals the time of the last use. */
+  /** LRU: the time of the last use. LFU: the frequency, and among equals the time of the last use. TTL: the expiry. */
   private rankOf(c: Call, a: Arena, record: Offset, access: number): number {
-    if (recordExpiry(a, record) <= c.nowMs) return EXPIRED_RANK;
+    const atMs = recordExpiry(a, record);
+    if (atMs <= c.nowMs) return EXPIRED_RANK;
+    if (this.policy === VOLATILE_TTL) return atMs;
     if (!c.lfu) return c.nowMs - lruIdleMs(c.nowMs, access);
     return lfuCounter(c, access) * COUNTER_WEIGHT + lfuLastUseMs(c.nowMs, access);
   }

@@ -2,11 +2,12 @@
  * Runs one command on the thread that holds its shards' locks: the checks that every command needs around its handler,
  * the same on the main thread and on workers.
  */
-import { ArenaFullError, canHold } from './alloc.ts';
+import { ArenaFullError, canHold, hasRoom } from './alloc.ts';
 import { COUNTER_DIRTY, PAGE_BYTES } from './arena.ts';
 import type { Call } from './call.ts';
-import { type CommandRow, DENYOOM, WRITE } from './command.ts';
+import { type CommandRow, DENYOOM, SCOPE_ALL, WRITE } from './command.ts';
 import { ERR } from './errors.ts';
+import { hasSingleKey, markShards } from './locks.ts';
 import { settingIndex } from './settings.ts';
 
 const MAXMEMORY = settingIndex('maxmemory');
@@ -29,7 +30,7 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.OOM);
     return;
   }
-  if ((row.flags & DENYOOM) !== 0 && !canHold(call.arena, Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2))) {
+  if ((row.flags & DENYOOM) !== 0 && !findsRoom(call, row)) {
     call.reply.error(ERR.ARENA_FULL);
     return;
   }
@@ -42,6 +43,20 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.ARENA_FULL);
   }
   if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
+}
+
+/** Whether the shards of the command's keys have room for what it brings. SORT finds out by itself: its keys are not all known. */
+function findsRoom(call: Call, row: CommandRow): boolean {
+  const bytes = Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2);
+  if (hasSingleKey(row)) return canHold(call.arena, bytes);
+  if (row.scope === SCOPE_ALL) return true;
+  const { arenas } = call.shards;
+  let isRoomy = true;
+  for (let i = 0; i < arenas.length && isRoomy; i++) isRoomy = hasRoom(arenas[i], bytes);
+  if (isRoomy) return true;
+  const needed = new Uint8Array(arenas.length);
+  markShards(call, row, needed);
+  return arenas.every((arena, i) => needed[i] === 0 || canHold(arena, bytes));
 }
 
 function requestBytes(call: Call): number {

@@ -198,7 +198,12 @@ export function createRecordAt(
   const record = newRecord(a, buf, start, length, valueLength, expireAtMs);
   a.u32[record >>> 2] |= type | (keyspaceOf(a, db) << HEAD_KEYSPACE_SHIFT);
   a.u32[(record + 4) >>> 2] = initialAccess(c);
-  tableInsert(a, t, c.hash, record);
+  try {
+    tableInsert(a, t, c.hash, record);
+  } catch (error) {
+    free(a, record);
+    throw error;
+  }
   a.f64[COUNTER_KEYS]++;
   if (expireAtMs !== 0) noteExpiring(a, t, c.hash, expireAtMs, 1);
   return record;

@@ -9,7 +9,7 @@
  * The order of records depends only on the operations made and the seed in the arena's header, never on the clock: reads
  * change nothing here.
  */
-import { alloc, free, KIND_FIXED } from './alloc.ts';
+import { ArenaFullError, alloc, free, KIND_FIXED } from './alloc.ts';
 import type { Arena, Offset } from './arena.ts';
 import { WORD_SEED0, WORD_SEED1 } from './arena.ts';
 import {
@@ -41,6 +41,7 @@ import {
   expirySplit,
 } from './expiry.ts';
 import { hashBytes } from './hash.ts';
+import { freePages } from './pages.ts';
 import type { Random } from './random.ts';
 import { EXPIRY_BYTES, HEAD_EXPIRY, keyLength, keyStart, RECORD_HEADER_BYTES } from './record.ts';
 import { preserve } from './snapshot/epoch.ts';
@@ -48,6 +49,13 @@ import { preserve } from './snapshot/epoch.ts';
 /** Records per bucket above which an insertion splits a bucket, and below which a removal merges two. */
 const SPLIT_LOAD = 7;
 const MERGE_LOAD = 3;
+/**
+ * With fewer free pages no bucket is split or merged, since either may need memory in the middle: an arena that is nearly
+ * full gets longer chains, and no broken ones. A split makes up to a segment of buckets and one of bounds, in spans of up
+ * to eight pages each, and an overflow bucket or two; a merge an overflow bucket, or a smaller segment 0.
+ */
+const SPLIT_PAGES = 20;
+const MERGE_PAGES = 2;
 
 const TAG_ONES = 0x01010101;
 const TAG_HIGH = 0x80808080 | 0;
@@ -62,10 +70,18 @@ export function tableCreate(a: Arena, expiring: boolean): Offset {
   a.u32[(t + DIRECTORY_CAPACITY) >>> 2] = 1;
   a.u32[(t + FIRST_CAPACITY) >>> 2] = 1;
   a.f64[(t + TABLE_NEXT_EXPIRY) >>> 3] = Number.POSITIVE_INFINITY;
-  a.u32[(t + FIRST_DIRECTORY) >>> 2] = newBuckets(a, 1);
-  if (expiring) {
-    a.u32[(t + EXPIRY_DIRECTORY) >>> 2] = alloc(a, EXPIRY_ENTRY_BYTES, KIND_FIXED);
-    expiryBlockCreate(a, t, 0);
+  try {
+    a.u32[(t + FIRST_DIRECTORY) >>> 2] = newBuckets(a, 1);
+    if (expiring) {
+      a.u32[(t + EXPIRY_DIRECTORY) >>> 2] = alloc(a, EXPIRY_ENTRY_BYTES, KIND_FIXED);
+      expiryBlockCreate(a, t, 0);
+    }
+  } catch (error) {
+    for (const block of [FIRST_DIRECTORY, EXPIRY_DIRECTORY]) {
+      if (a.u32[(t + block) >>> 2] !== 0) free(a, a.u32[(t + block) >>> 2]);
+    }
+    free(a, t);
+    throw error;
   }
   return t;
 }
@@ -182,7 +198,7 @@ function keyEquals(a: Arena, record: Offset, view: DataView, start: number, leng
   return true;
 }
 
-/** Adds a record whose key is not in the table. */
+/** Adds a record whose key is not in the table. Throws ArenaFullError when there is no place for it; nothing has changed then. */
 export function tableInsert(a: Arena, t: Offset, hash: number, record: Offset): void {
   place(a, bucketOffset(a, t, bucketOf(a, t, hash)), tagOf(hash), record);
   const count = ++a.u32[(t + COUNT) >>> 2];
@@ -196,7 +212,7 @@ export function tableRemove(a: Arena, t: Offset, hash: number, record: Offset): 
   // Two merges a removal at most, so that a table emptied quickly shrinks as quickly.
   for (let i = 0; i < 2; i++) {
     const buckets = a.u32[(t + BUCKETS) >>> 2];
-    if (buckets > 1 && count < buckets * MERGE_LOAD) merge(a, t);
+    if (buckets > 1 && count < buckets * MERGE_LOAD && freePages(a) >= MERGE_PAGES) merge(a, t);
   }
 }
 
@@ -286,14 +302,14 @@ function newBuckets(a: Arena, count: number): Offset {
  */
 export function tableReserve(a: Arena, t: Offset, count: number): void {
   if (a.u32[(t + COUNT) >>> 2] !== 0) return;
-  while (a.u32[(t + BUCKETS) >>> 2] * SPLIT_LOAD < count) split(a, t);
+  while (a.u32[(t + BUCKETS) >>> 2] * SPLIT_LOAD < count && split(a, t));
 }
 
-/** Splits the bucket whose turn it is: half of its records go to a new last bucket. */
-function split(a: Arena, t: Offset): void {
+/** Splits the bucket whose turn it is: half of its records go to a new last bucket. False when there is no memory for it. */
+function split(a: Arena, t: Offset): boolean {
   const u32 = a.u32;
   const added = u32[(t + BUCKETS) >>> 2];
-  makeRoom(a, t, added);
+  if (freePages(a) < SPLIT_PAGES || !makeRoom(a, t, added)) return false;
   let mask = u32[(t + MASK) >>> 2];
   if (added > mask) {
     mask = mask * 2 + 1;
@@ -316,6 +332,7 @@ function split(a: Arena, t: Offset): void {
   }
   gather(a, from);
   if (u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0) expirySplit(a, t, source, added);
+  return true;
 }
 
 /** Moves the records of a chain's overflow buckets into the places that are free before them, and frees what is then empty. */
@@ -335,21 +352,23 @@ function gather(a: Arena, first: Offset): void {
   }
 }
 
-/** Makes the memory of bucket number `added` exist. */
-function makeRoom(a: Arena, t: Offset, added: number): void {
+/** Makes the memory of bucket number `added` exist, if it can. */
+function makeRoom(a: Arena, t: Offset, added: number): boolean {
   const u32 = a.u32;
   const segment = added >>> SEGMENT_SHIFT;
   if (segment === 0) {
     const capacity = u32[(t + FIRST_CAPACITY) >>> 2];
     if (added >= capacity) resizeFirst(a, t, added, capacity * 2);
-    return;
+    return true;
   }
-  if ((added & (SEGMENT_BUCKETS - 1)) !== 0) return;
+  if ((added & (SEGMENT_BUCKETS - 1)) !== 0) return true;
   const capacity = u32[(t + DIRECTORY_CAPACITY) >>> 2];
-  if (segment >= capacity) growDirectories(a, t, capacity * 2);
+  // The one block that may be longer than a page.
+  if (segment >= capacity && !growDirectories(a, t, capacity * 2)) return false;
   const buckets = newBuckets(a, SEGMENT_BUCKETS);
   u32[(u32[(t + DIRECTORY) >>> 2] >>> 2) + segment] = buckets;
   if (u32[(t + EXPIRY_DIRECTORY) >>> 2] !== 0) expiryBlockCreate(a, t, segment);
+  return true;
 }
 
 /** Gives segment 0, while it is the only one, room for `capacity` buckets; `used` of them are kept. */
@@ -363,22 +382,33 @@ function resizeFirst(a: Arena, t: Offset, used: number, capacity: number): void 
   free(a, old);
 }
 
-function growDirectories(a: Arena, t: Offset, capacity: number): void {
+/** False when there is no run of pages for them. */
+function growDirectories(a: Arena, t: Offset, capacity: number): boolean {
   const u32 = a.u32;
   const old = u32[(t + DIRECTORY) >>> 2];
+  const oldExpiry = u32[(t + EXPIRY_DIRECTORY) >>> 2];
   const half = capacity >>> 1;
-  const grown = alloc(a, capacity * 4, KIND_FIXED);
+  let grown = 0;
+  let expiry = 0;
+  try {
+    grown = alloc(a, capacity * 4, KIND_FIXED);
+    if (oldExpiry !== 0) expiry = alloc(a, capacity * EXPIRY_ENTRY_BYTES, KIND_FIXED);
+  } catch (error) {
+    if (!(error instanceof ArenaFullError)) throw error;
+    if (grown !== 0) free(a, grown);
+    return false;
+  }
   u32.copyWithin(grown >>> 2, old >>> 2, (old >>> 2) + half);
   u32[(t + DIRECTORY) >>> 2] = grown;
   if (old !== t + FIRST_DIRECTORY) free(a, old);
-  const oldExpiry = u32[(t + EXPIRY_DIRECTORY) >>> 2];
   if (oldExpiry !== 0) {
-    const expiry = alloc(a, capacity * EXPIRY_ENTRY_BYTES, KIND_FIXED);
     a.u8.copyWithin(expiry, oldExpiry, oldExpiry + half * EXPIRY_ENTRY_BYTES);
     u32[(t + EXPIRY_DIRECTORY) >>> 2] = expiry;
     free(a, oldExpiry);
   }
   u32[(t + DIRECTORY_CAPACITY) >>> 2] = capacity;
+  // They may have taken what the segment would need.
+  return freePages(a) >= SPLIT_PAGES;
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Arena, Offset } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
 import { Effect } from '../engine/effect.ts';
-import type { Eviction } from '../engine/eviction.ts';
+import type { Eviction, EvictionGuard } from '../engine/eviction.ts';
 import { type Evictor, execute } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
 import type { LogFront } from '../engine/log/front.ts';
@@ -24,7 +24,7 @@ const NO_EVICTION: Evictor = { makeRoom: () => true };
 /** Of a command that drew nothing, changed something, and came to an error all the same: one that filled its shard. */
 const FAILED_SEED = 1;
 
-export class Writes {
+export class Writes implements EvictionGuard {
   /** On a replica, where what runs here are entries of the group's log: what is to become such. */
   proposals: Proposals | undefined = undefined;
   /** Where accepted writes go; undefined while none is kept. */
@@ -32,15 +32,14 @@ export class Writes {
   private readonly effect = new Effect();
   private readonly call: Call;
   private readonly evictor: Eviction;
+  private readonly queued: Int32Array;
 
   /** `queued`: by shard, how many commands workers have; keys of such a shard are not evicted, since those come before. */
   constructor(call: Call, evictor: Eviction, queued: Int32Array) {
     this.call = call;
     this.evictor = evictor;
-    evictor.guard = {
-      mayEnter: (shard) => queued[shard] === 0,
-      evicting: (a, record) => this.evicting(a, record),
-    };
+    this.queued = queued;
+    evictor.guard = this;
   }
 
   get log(): LogFront | undefined {
@@ -105,23 +104,27 @@ export class Writes {
     this.evictor.deferredBytes -= bytes;
   }
 
-  private evicting(a: Arena, record: Offset): boolean {
+  // ---------------------------------------------------------------- what eviction asks (EvictionGuard)
+
+  get defers(): boolean {
+    return this.proposals !== undefined;
+  }
+
+  mayEnter(shard: number): boolean {
+    return this.queued[shard] === 0;
+  }
+
+  evicting(a: Arena, record: Offset): void {
     const { proposals } = this;
-    if (this.log === undefined && proposals === undefined) return false;
+    if (this.log === undefined && proposals === undefined) return;
+    const { nowMs } = this.call;
     const db = databaseOf(a, recordKeyspace(a, record));
+    const start = keyStart(a, record);
+    const length = keyLength(a, record);
     if (proposals !== undefined) {
-      const { nowMs } = this.call;
-      proposals.stageUnlink(
-        nowMs,
-        db,
-        a.u8,
-        keyStart(a, record),
-        keyLength(a, record),
-        usableSize(a, record) + valueBytes(a, record),
-      );
-      return true;
+      proposals.stageUnlink(nowMs, db, a.u8, start, length, usableSize(a, record) + valueBytes(a, record));
+    } else {
+      this.log?.appendUnlink(nowMs, db, a.u8, start, length);
     }
-    this.log?.appendUnlink(this.call.nowMs, db, a.u8, keyStart(a, record), keyLength(a, record));
-    return false;
   }
 }

@@ -96,6 +96,8 @@ function move(c: Call): void {
   if (db === c.db) return c.reply.error(ERR.SAME_OBJECT);
   const record = lookupWrite(c, 1);
   if (record === 0 || lookupIn(c, db, 1) !== 0) return c.reply.int(0);
+  // The other database may need a table, or a longer chain.
+  if (!canHold(c.arena, 1)) return c.reply.error(ERR.ARENA_FULL);
   detachRecord(c.arena, record);
   attachRecord(c, db, record);
   c.dirty++;

@@ -91,8 +91,17 @@ function memberCreate(
 export function memberAdd(a: Arena, t: Offset, buf: Uint8Array, start: number, length: number): boolean {
   const hash = keyHash(a, buf, start, length);
   if (tableFind(a, t, hash, buf, start, length) !== 0) return false;
-  tableInsert(a, t, hash, memberCreate(a, t, buf, start, length, 0));
+  insert(a, t, hash, memberCreate(a, t, buf, start, length, 0));
   return true;
+}
+
+function insert(a: Arena, t: Offset, hash: number, member: Offset): void {
+  try {
+    tableInsert(a, t, hash, member);
+  } catch (error) {
+    free(a, member);
+    throw error;
+  }
 }
 
 /** Sets the value of a field of a hash, which it may have already. */
@@ -112,7 +121,7 @@ export function memberSet(
   if (found === 0 || !fits(a, found, length, valueLength)) {
     member = memberCreate(a, t, buf, start, length, valueLength);
     if (found === 0) {
-      tableInsert(a, t, hash, member);
+      insert(a, t, hash, member);
     } else {
       tableReplace(a, t, hash, found, member);
       free(a, found);
@@ -157,7 +166,7 @@ export function spill(a: Arena, record: Offset): Offset {
       const { buf, at, length, valueLength } = inline;
       const member = memberCreate(a, t, buf, at, length, valueLength);
       copyBytes(a.u8, memberValue(a, member), a.u8, inline.valueAt, valueLength);
-      tableInsert(a, t, keyHash(a, buf, at, length), member);
+      insert(a, t, keyHash(a, buf, at, length), member);
     }
     to = dropInline(a, record);
   } catch (error) {

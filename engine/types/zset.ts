@@ -263,8 +263,6 @@ function insertBig(
     treeInsert(a, t, member);
     tableInsert(a, t, hash, member);
   } catch (error) {
-    // A table that found the member a place and then no room to split a bucket has taken it in.
-    if (tableFind(a, t, hash, buf, start, length) === member) return;
     if (memberLeaf(a, member) !== 0) treeRemove(a, t, member);
     free(a, member);
     throw error;

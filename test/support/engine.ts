@@ -5,9 +5,10 @@
 import { compactStep } from '../../engine/alloc.ts';
 import type { Arena } from '../../engine/arena.ts';
 import { Call } from '../../engine/call.ts';
-import { arityFits, CommandTable, unknownCommand, WRITE } from '../../engine/command.ts';
+import { arityFits, type CommandRow, CommandTable, unknownCommand, WRITE } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
 import { wrongArity } from '../../engine/errors.ts';
+import { execute } from '../../engine/execute.ts';
 import { expireDue, tableOf } from '../../engine/keyspace.ts';
 import { Settings } from '../../engine/settings.ts';
 import { Shards } from '../../engine/shards.ts';
@@ -17,6 +18,7 @@ import { verifyValue } from '../../engine/values.ts';
 export type Arg = string | number | Uint8Array;
 
 const MIB = 1024 * 1024;
+const NO_EVICTION = { makeRoom: () => true };
 
 export class TestEngine {
   readonly settings = new Settings();
@@ -34,6 +36,15 @@ export class TestEngine {
 
   /** Runs one command given as its arguments. */
   run(...args: Arg[]): string {
+    return this.runBy((row) => row.run(this.call), args);
+  }
+
+  /** Runs it as a node does: with a look at the room first, and an error when there is none in the middle. */
+  execute(...args: Arg[]): string {
+    return this.runBy((row) => execute(this.call, row, NO_EVICTION), args);
+  }
+
+  private runBy(act: (row: CommandRow) => void, args: Arg[]): string {
     const call = this.call;
     const parts = args.map((arg) => (typeof arg === 'object' ? Buffer.from(arg) : Buffer.from(String(arg), 'utf8')));
     call.buf = new Uint8Array(Buffer.concat(parts));
@@ -51,7 +62,7 @@ export class TestEngine {
     if (row !== undefined) call.begin(row);
     if (row === undefined) call.reply.error(unknownCommand(this.table, call));
     else if (!arityFits(row, call.argc)) call.reply.error(wrongArity(row.name));
-    else row.run(call);
+    else act(row);
     if (row !== undefined && row.flags & WRITE) for (const arena of this.shards.arenas) compactStep(arena);
     return Buffer.from(call.reply.u8.subarray(0, call.reply.length)).toString('latin1');
   }
