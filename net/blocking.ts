@@ -4,8 +4,9 @@
  *
  * A waiting session keeps its request, and is resumed when somebody has written one of its keys: then the request runs
  * again, and a session that finds nothing keeps its place. A write wakes the first few of a queue; each that got
- * something, or ended, wakes another, so that a push costs the same however many wait. Queues go by a key's bytes alone, without its database,
- * since MOVE, COPY and SWAPDB write into other databases than their client's: a session woken for nothing waits on.
+ * something, or ended, wakes another of the queue in which it was woken, so that a push costs the same however many wait, and those who
+ * came first are served first. Queues go by a key's bytes alone, without its database, since MOVE, COPY and SWAPDB write into
+ * other databases than their client's: a session woken for nothing waits on.
  *
  * While nobody waits, this costs each command one comparison, of `count`. While somebody does, it costs each write a
  * look at a small table of hashes for each of its keys; a string is made only for keys that are likely waited for.
@@ -38,6 +39,8 @@ export class Waiter {
   end: End = WAITING;
   /** Resumed, and has not tried again yet. */
   awake = false;
+  /** The queues in which it was woken; none: in all of its own. */
+  readonly wokenIn: Waiter[][] = [];
   timer: NodeJS.Timeout | undefined = undefined;
 
   constructor(session: Session, group: string) {
@@ -45,9 +48,12 @@ export class Waiter {
     this.group = group;
   }
 
-  wake(): void {
+  /** Lets it try again: because of one key, whose queue is given, or any. */
+  wake(queue?: Waiter[]): void {
+    if (queue === undefined) this.wokenIn.length = 0;
+    else if ((!this.awake || this.wokenIn.length > 0) && !this.wokenIn.includes(queue)) this.wokenIn.push(queue);
     this.awake = true;
-    this.session.resume();
+    this.session.wake();
   }
 }
 
@@ -140,15 +146,17 @@ export class Blocking {
     for (const hash of waiter.hashes) this.hashed[hash]--;
     for (const key of waiter.keys) {
       const queue = this.queues.get(key) as Waiter[];
-      if (queue.length === 1) this.queues.delete(key);
-      else queue.splice(queue.indexOf(waiter), 1);
+      queue.splice(queue.indexOf(waiter), 1);
+      if (queue.length === 0) this.queues.delete(key);
     }
-    if (waiter.awake)
-      for (const key of waiter.keys)
-        this.queues
-          .get(key)
-          ?.find((next) => !next.awake)
-          ?.wake();
+    if (!waiter.awake) return;
+    for (const queue of this.wakingQueues(waiter)) queue.find((next) => !next.awake)?.wake(queue);
+  }
+
+  /** The queues in which the waiter was woken, and still others wait or itself does. */
+  private wakingQueues(waiter: Waiter): Waiter[][] {
+    if (waiter.wokenIn.length > 0) return waiter.wokenIn;
+    return waiter.keys.map((key) => this.queues.get(key) ?? []);
   }
 
   /**
@@ -158,12 +166,13 @@ export class Blocking {
   sleep(waiter: Waiter): void {
     if (!waiter.awake) return;
     waiter.awake = false;
-    for (const key of waiter.keys) {
-      const queue = this.queues.get(key) as Waiter[];
+    const queues = [...this.wakingQueues(waiter)];
+    waiter.wokenIn.length = 0;
+    for (const queue of queues) {
       for (let i = queue.indexOf(waiter) + 1; i < queue.length; i++) {
         const next = queue[i];
         if (next.awake || (next.group === waiter.group && next.session.db === waiter.session.db)) continue;
-        next.wake();
+        next.wake(queue);
         break;
       }
     }
@@ -184,7 +193,7 @@ export class Blocking {
   /** Resumes the first of those who wait for what `concerns` has found. */
   wakeFound(): void {
     for (const queue of this.found) {
-      for (let i = 0; i < queue.length && i < WOKEN_AT_ONCE; i++) queue[i].wake();
+      for (let i = 0; i < queue.length && i < WOKEN_AT_ONCE; i++) queue[i].wake(queue);
     }
     this.found.length = 0;
   }

@@ -50,6 +50,9 @@ export class Scheduler {
   private deadlineMs = 0;
   private backlog: Session[] = [];
   private backlogHead = 0;
+  /** Those that were woken from a blocking command: they come before the backlog, so that nobody takes what they were woken for. */
+  private woken: Session[] = [];
+  private wokenHead = 0;
   private touched: Session[] = [];
   /** Whose the replies in the thread's reply buffer are: range i is [ranges[2i], ranges[2i + 1]). */
   private readonly writers: Session[] = [];
@@ -72,7 +75,7 @@ export class Scheduler {
   /** Whether a session with new input may run it now; otherwise it has to `enqueue`. Opens the tick. */
   admits(): boolean {
     if (!this.inTick) this.beginTick();
-    return !this.exhausted && this.backlogHead === this.backlog.length;
+    return !this.exhausted && !this.hasBacklog;
   }
 
   /** Looks at the clock: whether the running session must stop and queue. */
@@ -108,6 +111,27 @@ export class Scheduler {
   enqueue(session: Session): void {
     if (!this.inTick) this.beginTick();
     this.backlog.push(session);
+  }
+
+  /** The same for one that was woken from a blocking command. */
+  enqueueWoken(session: Session): void {
+    if (!this.inTick) this.beginTick();
+    this.woken.push(session);
+  }
+
+  private get hasBacklog(): boolean {
+    return this.backlogHead < this.backlog.length || this.wokenHead < this.woken.length;
+  }
+
+  /** Whose turn it is, in a backlog that is not empty. */
+  private nextInBacklog(): Session {
+    if (this.wokenHead === this.woken.length) return this.backlog[this.backlogHead++];
+    const session = this.woken[this.wokenHead++];
+    if (this.wokenHead === this.woken.length) {
+      this.woken = [];
+      this.wokenHead = 0;
+    }
+    return session;
   }
 
   /** Notes that a session has output to be written by the next `flush`. */
@@ -210,8 +234,8 @@ export class Scheduler {
 
   /** The check phase of the event loop: after all reads of this turn. */
   private readonly endTick = (): void => {
-    while (this.backlogHead < this.backlog.length && !this.exhausted) {
-      this.backlog[this.backlogHead++].takeTurn();
+    while (this.hasBacklog && !this.exhausted) {
+      this.nextInBacklog().takeTurn();
       // A turn counts also where it ran nothing.
       if (--this.credit <= 0) this.overBudget();
     }
@@ -227,6 +251,6 @@ export class Scheduler {
     this.inTick = false;
     this.clock?.leave(this.nowMs);
     // Between this and the next service of the backlog, timers and reads get their turn.
-    if (this.backlogHead < this.backlog.length) this.beginTick();
+    if (this.hasBacklog) this.beginTick();
   };
 }

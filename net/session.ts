@@ -229,6 +229,15 @@ export class Session {
     this.enqueue();
   }
 
+  /** The same for a blocking command that may find something now: before all others that wait for their turn. */
+  wake(): void {
+    if ((this.state & STALLING) === 0) return;
+    this.state &= ~STALLING;
+    if ((this.state & (IN_BACKLOG | DEAD)) !== 0) return;
+    this.state |= IN_BACKLOG;
+    this.scheduler.enqueueWoken(this);
+  }
+
   private enqueue(): void {
     if ((this.state & (IN_BACKLOG | DEAD)) !== 0) return;
     this.state |= IN_BACKLOG;

@@ -301,6 +301,53 @@ describe.each(TARGETS)('%s', (_name, start) => {
     expect(await main.run('exists', 'a', 'b', 'c')).toBe(':0\r\n');
   });
 
+  it('serves those who came first also where some wait for another key too', async () => {
+    const waiting = [];
+    for (let i = 0; i < 7; i++) {
+      waiting.push(await (i === 0 || i === 6 ? waits('blpop', 'other', 'k', '3') : waits('blpop', 'k', '3')));
+    }
+    expect(await main.run('rpush', 'k', 'e0', 'e1', 'e2', 'e3', 'e4', 'e5', 'e6')).toBe(':7\r\n');
+    for (const [i, { reply }] of waiting.entries()) expect(await reply).toBe(bulks('k', `e${i}`));
+  });
+
+  it('hands an element on through a chain before the next command of whoever pushed', async () => {
+    for (const thief of [
+      ['lpop', 'j'],
+      ['del', 'j'],
+    ]) {
+      const mover = await waits('brpoplpush', 'k', 'j', '3');
+      const last = await waits('brpop', 'j', '3');
+      const [, stolen] = await main.pipeline([['lpush', 'k', 'x'], thief]);
+      expect(stolen).toBe(thief[0] === 'del' ? ':0\r\n' : '$-1\r\n');
+      expect(await mover.reply).toBe(bulk('x'));
+      expect(await last.reply).toBe(bulks('j', 'x'));
+    }
+  });
+
+  it('serves before the next command of whoever stored, or exchanged databases', async () => {
+    const sorted = await waits('blpop', 'k', '3');
+    expect(
+      (
+        await main.pipeline([
+          ['rpush', 'q', '2', '1'],
+          ['sort', 'q', 'store', 'k'],
+          ['del', 'k'],
+        ])
+      )[2],
+    ).toBe(':1\r\n');
+    expect(await sorted.reply).toBe(bulks('k', '1'));
+    const swapped = await waits('blpop', 'k', '3');
+    const replies = await main.pipeline([
+      ['select', '1'],
+      ['rpush', 'k', 'z'],
+      ['swapdb', '0', '1'],
+      ['select', '0'],
+      ['del', 'k'],
+    ]);
+    expect(replies[4]).toBe(':0\r\n');
+    expect(await swapped.reply).toBe(bulks('k', 'z'));
+  });
+
   it('tells a woken move whose target has a wrong type', async () => {
     const { reply } = await waits('blmove', 'a', 's', 'left', 'right', '0');
     await main.run('set', 's', 'v');
