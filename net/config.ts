@@ -57,6 +57,8 @@ export class Config {
   readonly settings: Settings;
   /** Absolute path of the file the configuration came from; empty when there is none. */
   file = '';
+  /** What was read, for people: the file, or 'standard input'; '' for nothing. */
+  source = '';
   /** Absolute path of what export-rdb writes. */
   exportFile = '';
   private readonly entries = new Map<OptionName, Entry>();
@@ -100,7 +102,8 @@ export class Config {
     let from = 0;
     let action: Action = 'run';
     if (args.length > 0 && args[0] === '-') {
-      this.apply(readConfigText(readFileSync(0, 'latin1'), 'standard input'));
+      this.source = 'standard input';
+      this.apply(readConfigText(readFileSync(0, 'latin1'), this.source));
       from = 1;
     } else if (args.length > 0 && !args[0].startsWith('-')) {
       this.loadFile(args[0]);
@@ -152,6 +155,7 @@ export class Config {
   /** Reads a configuration file, with what it includes. Throws ConfigError. */
   loadFile(path: string): void {
     this.file = resolve(path);
+    this.source = this.file;
     this.apply(readConfigFile(this.file));
   }
 

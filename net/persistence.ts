@@ -244,6 +244,8 @@ export class Persistence {
       this.saving.index = log?.lastIndex ?? writer.opened.lastIndex;
       this.saving.writer = undefined;
       this.dispatcher.writes.log = undefined;
+      // Nobody's write needs it any more, also while its end cannot be written.
+      this.logTroubled('');
       return log;
     });
     await this.drain(front);

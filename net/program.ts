@@ -2,9 +2,11 @@
 import './v8flags.ts';
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { realDisk } from '../engine/log/realdisk.ts';
 import { stepBackCompilers } from '../engine/priority.ts';
 import { rehearse } from '../engine/rehearsal.ts';
+import { listSnapshots } from '../engine/snapshot/retain.ts';
 import { REDIS_VERSION } from './commands/connection.ts';
 import { type Action, Config, ConfigError, helpText } from './config.ts';
 import { systemMessage } from './config-file.ts';
@@ -86,13 +88,18 @@ function announce(config: Config, log: Logger): void {
   );
   log.write(
     'notice',
-    config.file === '' ? 'No configuration file: defaults and flags' : `Configuration: ${config.file}`,
+    config.source === '' ? 'No configuration file: defaults and flags' : `Configuration: ${config.source}`,
   );
   log.write('notice', `${config.get('shards')} shards, ${workers}, dispatch ${config.get('dispatch')}, ${memory}`);
 }
 
 /** Loads what the directory holds, and writes it as an RDB file. */
-async function exportRdb(config: Config, log: Logger): Promise<void> {
+async function exportRdb(config: Config): Promise<void> {
+  const dir = config.get('dir');
+  // A directory that was mistyped must not be made, nor an earlier export be replaced by nothing.
+  if (!existsSync(dir)) fail(`there is no directory '${dir}'`);
+  if (!holdsData(dir, config)) fail(`the directory '${dir}' holds no data`);
+  const log = enterDirectory(config);
   log.level = 'warning';
   // Nothing of its own may be due while it is at it.
   config.set('save', []);
@@ -106,6 +113,14 @@ async function exportRdb(config: Config, log: Logger): Promise<void> {
     fail((error as Error).message);
   }
   process.exit(0);
+}
+
+function holdsData(dir: string, config: Config): boolean {
+  return (
+    listSnapshots(realDisk, dir).length > 0 ||
+    existsSync(join(dir, config.get('dbfilename'))) ||
+    existsSync(join(dir, config.get('appenddirname')))
+  );
 }
 
 export async function main(): Promise<void> {
@@ -122,8 +137,8 @@ export async function main(): Promise<void> {
   if (action === 'plan-repair' || action === 'repair') {
     process.exit(repairDirectory(config, action === 'repair', (text) => process.stdout.write(text)));
   }
+  if (action === 'export-rdb') return exportRdb(config);
   const log = enterDirectory(config);
-  if (action === 'export-rdb') return exportRdb(config, log);
   log.level = config.get('loglevel');
   const die = (message: string): never => {
     log.write('warning', `Fatal: ${message}`);

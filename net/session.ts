@@ -60,6 +60,8 @@ const BUSY = STOPPED | OUTSTANDING | HELD;
 /** A batch's replies beyond this are written before the batch ends, to stay within the processor's cache. */
 const EARLY_WRITE_BYTES = 256 * 1024;
 const KEPT_INPUT_BYTES = 256 * 1024;
+/** As much output is let go whatever the limits are, as in Redis: else nobody could set them right again. */
+const UNCOUNTED_BYTES = 16 * 1024;
 /** Input that waits, beyond which the session stops reading. */
 const WAITING_INPUT_BYTES = 64 * 1024;
 /** A session's buffer grows to what the unfinished request announces, but at most to so many times what has arrived. */
@@ -524,7 +526,7 @@ export class Session {
     const waiting = transport.pendingBytes;
     this.clients.netOutputBytes += length;
     this.clients.writes++;
-    if (limits.outputHardBytes > 0 && waiting + length > limits.outputHardBytes) {
+    if (limits.outputHardBytes > 0 && waiting + length > Math.max(limits.outputHardBytes, UNCOUNTED_BYTES)) {
       this.clients.outputLimitReached(this);
       return true;
     }

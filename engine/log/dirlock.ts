@@ -2,8 +2,9 @@
  * Keeps a second process out of a data directory. Called once at start, before anything in the directory is read; real
  * files, a few system calls.
  *
- * Node has no flock, so the lock is a file that names its holder, made with link(2): it appears at once and whole, and only
- * one of several that try gets the name. A holder that died (kill -9, loss of power) leaves it behind, so whoever comes
+ * Node has no flock, so the lock is a symbolic link that names its holder in place of a target, made with link(2): it
+ * appears at once and whole, and only one of several that try gets the name. A link needs no block of a disk, so that a node
+ * can start on a full one. A holder that died (kill -9, loss of power) leaves it behind, so whoever comes
  * next looks whether the holder lives: process number, the process's start time, and the boot it belongs to, so that a
  * number that was given to somebody else does not count. Without /proc the number alone has to do.
  *
@@ -12,17 +13,28 @@
  * marked as such, since the number must not go back; older ones go.
  *
  * ```
- * millrace.lock.3: "4711 89342 6f1c…\n" = process, its start in ticks since boot ("-" unknown), the boot ("-" unknown)
- *                  "released\n"
+ * millrace.lock.3 -> "4711 89342 6f1c…" = process, its start in ticks since boot ("-" unknown), the boot ("-" unknown)
+ *                    "released"
  * ```
  *
  * Limit: processes in containers of their own, which do not see each other's numbers, cannot be told from dead ones.
  */
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
 import { LogError } from './errors.ts';
 
 const NAME = /^millrace\.lock\.(\d+)$/;
-const RELEASED = 'released\n';
+const DRAFT = /^millrace\.lock\.(\d+)\.tmp$/;
+const RELEASED = 'released';
 /** Everybody who loses a number may try the next one; so many cannot die in turn while one starts. */
 const ATTEMPTS = 100;
 
@@ -55,6 +67,7 @@ function acquire(directory: string): DirectoryLock {
       // A slow starter can have linked a number that others took and cleared long ago.
       if (highestLock(directory) === number) {
         clearBelow(directory, number);
+        clearDrafts(directory);
         return { release: () => release(directory, number) };
       }
       unlinkSync(lockPath(directory, number));
@@ -69,7 +82,7 @@ function refuseIfHeld(directory: string, number: number): void {
   const path = lockPath(directory, number);
   let text: string;
   try {
-    text = readFileSync(path, 'latin1');
+    text = lockText(path);
   } catch (error) {
     // Cleared by who took a higher number: the next attempt sees that one.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
@@ -85,7 +98,7 @@ function refuseIfHeld(directory: string, number: number): void {
 function isAlive(pid: number, text: string): boolean {
   if (hasEnded(pid)) return false;
   const now = holderText(pid);
-  const isKnown = !now.endsWith(' -\n') && !text.includes(' -');
+  const isKnown = !now.endsWith(' -') && !text.includes(' -');
   if (isKnown) return now === text;
   try {
     process.kill(pid, 0);
@@ -106,13 +119,23 @@ function hasEnded(pid: number): boolean {
   }
 }
 
+/** What a lock says. One that is a file with the same text was left by a version before this. */
+function lockText(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    return readFileSync(path, 'latin1').trimEnd();
+  }
+}
+
 /** What the lock of a process says; with "-" for what cannot be known. */
 function holderText(pid: number): string {
   const boot = readOr('/proc/sys/kernel/random/boot_id').trim();
   // The name in parentheses may have spaces and parentheses itself; the start time is the 20th field behind it.
   const stat = readOr(`/proc/${pid}/stat`);
   const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  return `${pid} ${start ?? '-'} ${boot === '' ? '-' : boot}\n`;
+  return `${pid} ${start ?? '-'} ${boot === '' ? '-' : boot}`;
 }
 
 function readOr(path: string): string {
@@ -123,10 +146,10 @@ function readOr(path: string): string {
   }
 }
 
-/** Never into a file that is there: one left by a process of the same number may be a lock under another name. */
+/** Also where one is left by a process of the same number. */
 function writeNew(path: string, text: string): void {
   rmSync(path, { force: true });
-  writeFileSync(path, text, { flag: 'wx' });
+  symlinkSync(text, path);
 }
 
 function linkNew(from: string, to: string): boolean {
@@ -162,6 +185,14 @@ function clearBelow(directory: string, number: number): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
+  }
+}
+
+/** What starters that were killed in the middle have left. */
+function clearDrafts(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = Number(DRAFT.exec(name)?.[1] ?? process.pid);
+    if (pid !== process.pid && readOr(`/proc/${pid}/stat`) === '') rmSync(`${directory}/${name}`, { force: true });
   }
 }
 

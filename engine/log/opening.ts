@@ -13,7 +13,7 @@ import { LogError } from './errors.ts';
 import type { LogIndex, LogRecord } from './log.ts';
 import { TYPE_RESTART } from './record.ts';
 import { type LogScan, openLog, type TornTail } from './recover.ts';
-import { putAside } from './segment.ts';
+import { listSegments, putAside } from './segment.ts';
 import type { LogOptions, SegmentLog } from './segmentlog.ts';
 
 /** The one group there is. */
@@ -42,6 +42,10 @@ export function openBehind(
   take: (record: LogRecord, scan: LogScan) => void,
 ): Opened {
   const scan = openLog(disk, directory, options);
+  if (!restarts && hasBase(disk, directory) && listSegments(disk, directory).length === 0) {
+    scan.stop();
+    throw gone(directory);
+  }
   let last = afterIndex;
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
     if (restarts || record.index <= last) continue;
@@ -71,6 +75,13 @@ export function openBehind(
   return { log, lastIndex: last, hasGap: false, notes };
 }
 
+function gone(directory: string): LogError {
+  const text =
+    `all files of the log are gone from ${directory}, which had some: what was written after the last snapshot would be ` +
+    'lost. Nothing was changed. Put them back, or move the directory out of the way to start without what they held';
+  return new LogError('CORRUPT', text, directory);
+}
+
 function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
   const text =
     `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing. Nothing was ` +
@@ -79,7 +90,7 @@ function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
 }
 
 export function tornNote(torn: TornTail): string {
-  return `the log ended in the middle of a write: ${torn.bytes} bytes at ${torn.offset} of ${torn.file} were cut off, none of which was acknowledged as durable`;
+  return `the log ended in the middle of a write: ${torn.bytes} bytes at ${torn.offset} of ${torn.file} were cut off. A write that was interrupted had not been acknowledged as durable`;
 }
 
 function gapNote(last: LogIndex, next: LogIndex): string {

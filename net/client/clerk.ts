@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * A client that sees a cluster as one thing: it finds the leader, follows it through failovers, and repeats what was not
  * answered, in such a way that nothing is applied twice. For programs on Node; imports nothing of the server.

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Replies in RESP2 and RESP3 as values, from bytes that come in any pieces. One parser per connection; it makes a value per
  * reply, and looks again only at the element that was cut, never at the whole reply.

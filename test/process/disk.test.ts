@@ -102,7 +102,7 @@ describe.runIf(diskAvailable)('a full disk', () => {
   );
 
   it(
-    'keeps what was acknowledged when the node is killed while it is full, and starts again when there is room',
+    'keeps what was acknowledged when the node is killed while it is full, and starts again, on the full disk too',
     async () => {
       disk = SmallDisk.mount(24) as SmallDisk;
       const node = await start(disk.path, ALWAYS);
@@ -110,6 +110,14 @@ describe.runIf(diskAvailable)('a full disk', () => {
       disk.fill();
       const { acknowledged } = await writeUntilRefused(client, 'a');
       await node.kill();
+      const reading = await start(disk.path, ALWAYS);
+      const reader = await reading.connect();
+      await expectAll(reader, acknowledged);
+      expect(await reader.run('SET', 'b', 'x'.repeat(100_000))).toBe(LOG_TEXT);
+      // Without a log there is nothing that a write waits for.
+      expect(await reader.run('CONFIG', 'SET', 'appendonly', 'no')).toBe('+OK\r\n');
+      expect(await reader.run('SET', 'b', '1')).toBe('+OK\r\n');
+      await reading.kill();
       disk.free();
       const after = await start(disk.path, ALWAYS);
       await expectAll(await after.connect(), acknowledged);

@@ -285,6 +285,21 @@ describe('a directory that is not as it was left', () => {
     TIMEOUT,
   );
 
+  it('is not exported over a file when there is none, or no directory', () => {
+    const file = join(dir, 'precious.rdb');
+    writeFileSync(file, 'precious');
+    const typo = join(dir, 'typo');
+    for (const [name, text] of [
+      [typo, `there is no directory '${typo}'`],
+      [dir, `the directory '${dir}' holds no data`],
+    ]) {
+      const { status, stderr } = run('export-rdb', '--dir', name, file);
+      expect([status, stderr]).toEqual([1, `millrace: ${text}\n`]);
+    }
+    expect(readFileSync(file, 'latin1')).toBe('precious');
+    expect(existsSync(typo)).toBe(false);
+  });
+
   it('says so when export-rdb has no file', () => {
     const { status, stderr } = run('export-rdb', '--dir');
     expect([status, stderr]).toEqual([1, 'millrace: export-rdb needs the name of a file to write\n']);

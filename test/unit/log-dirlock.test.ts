@@ -1,5 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -40,6 +50,11 @@ async function holder(): Promise<{ child: ChildProcess; said: string }> {
   return { child, said };
 }
 
+function writeLock(path: string, text: string): void {
+  rmSync(path, { force: true });
+  symlinkSync(text, path);
+}
+
 describe('the lock of a directory', () => {
   it('refuses a second holder by name, and lets go', () => {
     const lock = lockDirectory(directory);
@@ -49,6 +64,26 @@ describe('the lock of a directory', () => {
     lockDirectory(directory).release();
     // One file is left, which carries the number on.
     expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
+  });
+
+  it('is also a file with such a text, as versions before this one made it', () => {
+    const path = join(directory, 'millrace.lock.1');
+    lockDirectory(directory);
+    const text = readlinkSync(path);
+    rmSync(path);
+    writeFileSync(path, `${text}\n`);
+    expect(() => lockDirectory(directory)).toThrow(expect.objectContaining({ code: 'LOCKED' }));
+    writeFileSync(path, 'released\n');
+    lockDirectory(directory).release();
+    expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
+  });
+
+  it('clears away what starters that were killed have left', () => {
+    const ended = spawnSync('true').pid;
+    writeFileSync(join(directory, `millrace.lock.${ended}.tmp`), '');
+    writeFileSync(join(directory, `millrace.lock.${process.ppid}.tmp`), '');
+    lockDirectory(directory).release();
+    expect(readdirSync(directory).sort()).toEqual(['millrace.lock.1', `millrace.lock.${process.ppid}.tmp`].sort());
   });
 
   it('refuses while another process lives, and takes over when it was killed', async () => {
@@ -65,16 +100,16 @@ describe('the lock of a directory', () => {
   it.runIf(existsSync('/proc/self/stat'))('takes over when the number belongs to another process now', () => {
     lockDirectory(directory);
     const path = join(directory, 'millrace.lock.1');
-    const [pid, start, boot] = readFileSync(path, 'latin1').trim().split(' ');
-    writeFileSync(path, `${pid} ${Number(start) - 1} ${boot}\n`);
+    const [pid, start, boot] = readlinkSync(path).split(' ');
+    writeLock(path, `${pid} ${Number(start) - 1} ${boot}`);
     lockDirectory(directory);
-    writeFileSync(join(directory, 'millrace.lock.2'), `${pid} ${start} another-boot\n`);
+    writeLock(join(directory, 'millrace.lock.2'), `${pid} ${start} another-boot`);
     lockDirectory(directory);
     // Made where nothing but the number is known: then that has to do.
-    writeFileSync(join(directory, 'millrace.lock.3'), `${pid} - -\n`);
+    writeLock(join(directory, 'millrace.lock.3'), `${pid} - -`);
     expect(() => lockDirectory(directory)).toThrow('in use');
     const dead = Number(execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'latin1' }));
-    writeFileSync(join(directory, 'millrace.lock.3'), `${dead} - -\n`);
+    writeLock(join(directory, 'millrace.lock.3'), `${dead} - -`);
     lockDirectory(directory).release();
   });
 
@@ -82,8 +117,8 @@ describe('the lock of a directory', () => {
     // In a container the next process often has the same number.
     lockDirectory(directory);
     const path = join(directory, 'millrace.lock.1');
-    const [pid, start, boot] = readFileSync(path, 'latin1').trim().split(' ');
-    writeFileSync(path, `${pid} ${Number(start) - 1} ${boot}\n`);
+    const [pid, start, boot] = readlinkSync(path).split(' ');
+    writeLock(path, `${pid} ${Number(start) - 1} ${boot}`);
     linkSync(path, join(directory, `millrace.lock.${pid}.tmp`));
     lockDirectory(directory).release();
     expect(readdirSync(directory)).toEqual(['millrace.lock.2']);
@@ -99,7 +134,7 @@ describe('the lock of a directory', () => {
       children.push(parent);
       await new Promise((resolve) => parent.stdout!.once('data', resolve));
       expect(() => lockDirectory(directory)).toThrow('in use');
-      const pid = Number(readFileSync(join(directory, 'millrace.lock.1'), 'latin1').split(' ')[0]);
+      const pid = Number(readlinkSync(join(directory, 'millrace.lock.1')).split(' ')[0]);
       process.kill(pid, 'SIGKILL');
       const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'latin1');
       while (!stat().includes(') Z ') || readdirSync(`/proc/${pid}/task`).length > 1) {

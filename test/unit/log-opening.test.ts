@@ -112,3 +112,16 @@ it('refuses a log that lacks entries', () => {
   }
   expect(code).toBe('CORRUPT');
 });
+
+it('is refused when all of it has been removed since its snapshot was saved', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 0, false, 'one', 'two');
+  const [name] = disk.list(DIRECTORY).filter((each) => each.endsWith('.log'));
+  markBase(disk, DIRECTORY);
+  disk.unlink(`${DIRECTORY}/${name}`);
+  for (const after of [0, 1, 2]) {
+    expect(() => open(disk, after)).toThrow(expect.objectContaining({ message: expect.stringContaining('are gone') }));
+  }
+  // CONFIG SET appendonly yes begins another.
+  expect(open(disk, 2, true)).toMatchObject({ lastIndex: 2, taken: [] });
+});
