@@ -3,21 +3,10 @@
  * keeps what people wrote. Main thread, at start and in CONFIG REWRITE. Files are read as bytes (Latin-1) until the
  * words are cut, because `\xHH` escapes name bytes; the words are UTF-8.
  */
-import {
-  closeSync,
-  fchmodSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { globMatch } from '../engine/glob.ts';
+import { systemMessage } from './files.ts';
 
 /** How deep includes may nest; more is a file that includes itself. */
 const MAX_INCLUDE_DEPTH = 16;
@@ -84,13 +73,6 @@ export function quoteWord(word: string): string {
     else quoted += `\\x${byte.toString(16).padStart(2, '0')}`;
   }
   return `${quoted}"`;
-}
-
-/** The system's own words for a failed call on a file, as Redis prints them: `No such file or directory`. */
-export function systemMessage(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const plain = /^[A-Z0-9]+: (.*?)(, [a-z]+( '.*)?)?$/s.exec(text)?.[1] ?? text;
-  return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
 /** The lines of a file and of the files it includes, in order, without comments. Throws ConfigError. */
@@ -185,28 +167,4 @@ export function rewriteText(
   const added = [...pending.values()].flat();
   if (added.length > 0 && !kept.includes(SIGNATURE)) kept.push(SIGNATURE);
   return `${[...kept, ...added].join('\n')}\n`;
-}
-
-/**
- * Replaces a file so that after a crash either the old or the new one is there, whole: written beside it, flushed,
- * renamed over it, and the directory flushed. Follows a symbolic link and keeps the file's permissions.
- */
-export function replaceFile(path: string, text: string): void {
-  const target = realpathSync(path);
-  const beside = `${target}.${process.pid}.tmp`;
-  const fd = openSync(beside, 'wx', 0o600);
-  try {
-    fchmodSync(fd, statSync(target).mode & 0o777);
-    writeFileSync(fd, text, 'latin1');
-    fsyncSync(fd);
-    renameSync(beside, target);
-  } catch (error) {
-    rmSync(beside, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
-  }
-  const directory = openSync(dirname(target), 'r');
-  fsyncSync(directory);
-  closeSync(directory);
 }

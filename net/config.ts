@@ -14,10 +14,8 @@ import {
   quoteWord,
   readConfigFile,
   readConfigText,
-  replaceFile,
   rewriteText,
   splitWords,
-  systemMessage,
 } from './config-file.ts';
 import type { Parsed } from './config-kinds.ts';
 import {
@@ -29,6 +27,7 @@ import {
   type OptionName,
   type OptionValue,
 } from './config-options.ts';
+import { replaceFile, systemMessage } from './files.ts';
 
 export { ConfigError } from './config-file.ts';
 export type { OutputLimit, OutputLimits } from './config-kinds.ts';

@@ -10,7 +10,7 @@
  */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { ReplicaId } from '../../engine/raft/entry.ts';
-import { replaceFile } from '../config-file.ts';
+import { replaceFile } from '../files.ts';
 
 const LINE = /^(\d{1,10}) (\S{1,1024})$/;
 

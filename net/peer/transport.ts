@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
+import { systemMessage } from '../files.ts';
 
 /** Files in PEM format. */
 export interface TlsFiles {
@@ -19,6 +20,14 @@ export interface TlsFiles {
 const CONNECT_MS = 1000;
 const TLS_HANDSHAKE_MS = 3000;
 
+function readTlsFile(option: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new Error(`cannot read the file '${file}' of ${option}: ${systemMessage(error)}`);
+  }
+}
+
 export class Transport {
   private readonly secure: tls.SecureContextOptions | undefined;
 
@@ -28,9 +37,9 @@ export class Transport {
       files === undefined
         ? undefined
         : {
-            key: readFileSync(files.key),
-            cert: readFileSync(files.cert),
-            ca: readFileSync(files.ca),
+            key: readTlsFile('peer-tls-key', files.key),
+            cert: readTlsFile('peer-tls-cert', files.cert),
+            ca: readTlsFile('peer-tls-ca', files.ca),
             minVersion: 'TLSv1.2',
           };
   }

@@ -61,8 +61,11 @@ export class Self {
 
   get tls(): TlsFiles | undefined {
     const { config } = this;
-    const cert = config.get('peer-tls-cert');
-    return cert === '' ? undefined : { cert, key: config.get('peer-tls-key'), ca: config.get('peer-tls-ca') };
+    const files = { cert: config.get('peer-tls-cert'), key: config.get('peer-tls-key'), ca: config.get('peer-tls-ca') };
+    const missing = Object.entries(files).flatMap(([name, file]) => (file === '' ? [`peer-tls-${name}`] : []));
+    if (missing.length === 3) return undefined;
+    if (missing.length === 0) return files;
+    throw new Error(`peer-tls-cert, peer-tls-key and peer-tls-ca go together: ${missing.join(' and ')} not set`);
   }
 
   /** What the roster should say of it. */

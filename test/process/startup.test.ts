@@ -106,6 +106,25 @@ describe('the process', () => {
     node.stop();
   });
 
+  it.each([
+    [
+      ['--peer-tls-cert', 'node.crt'],
+      'peer-tls-cert, peer-tls-key and peer-tls-ca go together: peer-tls-key and peer-tls-ca not set',
+    ],
+    [
+      ['--peer-tls-cert', 'none.crt', '--peer-tls-key', 'none.key', '--peer-tls-ca', 'none.ca'],
+      "cannot read the file 'none.key' of peer-tls-key: No such file or directory",
+    ],
+  ])('does not start with %s', async (flags, text) => {
+    const dir = mkdtempSync(join(tmpdir(), 'millrace-tls-'));
+    const [port, peerPort] = [await freePort(), await freePort()];
+    const group = ['--name', 'n1', '--initial-cluster', `n1=127.0.0.1:${peerPort}`];
+    const args = [MAIN, '--port', String(port), '--dir', dir, ...group, ...flags];
+    const { status, stderr } = spawnSync(NODE, args, { encoding: 'utf8', timeout: 15_000 });
+    expect([status, stderr]).toEqual([1, `millrace: ${text}\n`]);
+    rmSync(dir, { recursive: true });
+  });
+
   it('answers --help and --version', () => {
     const help = spawnSync(NODE, [MAIN, '--help'], { encoding: 'utf8' });
     expect([help.status, help.stderr]).toEqual([0, '']);

@@ -13,7 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { quoteWord, readConfigFile, readConfigText, replaceFile, splitWords } from '../../net/config-file.ts';
+import { quoteWord, readConfigFile, readConfigText, splitWords } from '../../net/config-file.ts';
+import { replaceFile } from '../../net/files.ts';
 
 let dir: string;
 beforeEach(() => {
