@@ -145,7 +145,11 @@ export const OPTIONS = {
   'lfu-decay-time': row(int(0, INT_MAX), 1, 'minutes after which the access counter of LFU shrinks by one'),
 
   'proto-max-bulk-len': row(memory(MB, INT64_MAX), 512 * MB, 'longest argument of a command'),
-  'client-query-buffer-limit': row(memory(MB, INT64_MAX), 1024 * MB, 'bytes of unfinished requests of one client'),
+  'client-query-buffer-limit': row(
+    memory(MB, INT64_MAX),
+    1024 * MB,
+    'bytes of unfinished requests of one client, 1gb at the most',
+  ),
   'client-output-buffer-limit': row(outputLimits(), OUTPUT_LIMITS, 'bytes that may wait to be sent to one client'),
 
   'slowlog-log-slower-than': row(

@@ -3,6 +3,9 @@
  * sessions read them when they need them, so that a change holds from then on. A new `requirePass` must be
  * followed by `clients.passwordChanged()`.
  */
+/** The most bytes of one request, whatever client-query-buffer-limit says: what an entry of the log can hold (engine/log/log.ts). */
+export const LONGEST_REQUEST = 1024 * 1024 * 1024;
+
 export class ServerLimits {
   /** maxclients */
   maxClients = 10_000;
@@ -13,7 +16,7 @@ export class ServerLimits {
   /** proto-max-bulk-len */
   maxBulkBytes = 512 * 1024 * 1024;
   /** client-query-buffer-limit: the most that a connection's unfinished requests may hold. */
-  queryBufferBytes = 1024 * 1024 * 1024;
+  queryBufferBytes = LONGEST_REQUEST;
   /** client-output-buffer-limit normal: unsent bytes that disconnect at once, or after a time; 0 = no limit. */
   outputHardBytes = 0;
   outputSoftBytes = 0;

@@ -16,7 +16,7 @@ import type { Config } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
 import { MAIN_THREAD } from './dispatch-shards.ts';
 import { LatencyMonitor } from './latency.ts';
-import { ServerLimits } from './limits.ts';
+import { LONGEST_REQUEST, ServerLimits } from './limits.ts';
 import type { Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { Persistence } from './persistence.ts';
@@ -98,7 +98,7 @@ export class Node {
       limits.idleTimeoutSec = config.get('timeout');
       limits.keepAliveSec = config.get('tcp-keepalive');
       limits.maxBulkBytes = config.get('proto-max-bulk-len');
-      limits.queryBufferBytes = config.get('client-query-buffer-limit');
+      limits.queryBufferBytes = Math.min(config.get('client-query-buffer-limit'), LONGEST_REQUEST);
       const output = config.get('client-output-buffer-limit').normal;
       limits.outputHardBytes = output.hardBytes;
       limits.outputSoftBytes = output.softBytes;

@@ -10,8 +10,8 @@
 /** A whole number from 1 to 2^53 - 1, counting the entries of one group. */
 export type LogIndex = number;
 
-/** The largest payload, in bytes. */
-export const PAYLOAD_LIMIT = 1024 * 1024 * 1024;
+/** The largest payload, in bytes: the longest request that a client may send (client-query-buffer-limit), and what goes with it. */
+export const PAYLOAD_LIMIT = (1024 + 16) * 1024 * 1024;
 
 /** One record, as a reused object: payload is bytes[start, start + length), valid until the next record is asked for. */
 export interface LogRecord {
