@@ -1,6 +1,6 @@
 /** What clients of a group are told when nodes stand still, and when they are gone themselves. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
+import { ask, type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
 import type { Arg } from '../support/engine.ts';
 import { RawClient } from '../support/redis.ts';
 
@@ -11,10 +11,6 @@ async function connect(node: ClusterNode): Promise<RawClient> {
   const client = await RawClient.connect(node.address.port);
   clients.push(client);
   return client;
-}
-
-async function ask(node: ClusterNode, ...words: Arg[]): Promise<string> {
-  return (await connect(node)).run(...words);
 }
 
 beforeAll(async () => {

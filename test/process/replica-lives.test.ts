@@ -1,9 +1,8 @@
 /** Nodes whose former life must not reach into the next one: snapshots of a log that was in memory, directories that were emptied. */
 import { rmSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
-import type { Arg } from '../support/engine.ts';
-import { freePort, RawClient } from '../support/redis.ts';
+import { ask, type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
+import { freePort } from '../support/redis.ts';
 
 const ON_DISK = ['--appendonly', 'yes', '--appendfsync', 'always'];
 
@@ -19,15 +18,6 @@ async function begin(...flags: readonly string[]): Promise<[LocalCluster, Cluste
   await cluster.waitForAll();
   const leader = await cluster.waitForLeader();
   return [cluster, leader, ...(cluster.others(leader) as [ClusterNode, ClusterNode])];
-}
-
-async function ask(node: ClusterNode, ...words: Arg[]): Promise<string> {
-  const client = await RawClient.connect(node.address.port);
-  try {
-    return await client.run(...words);
-  } finally {
-    client.close();
-  }
 }
 
 function empty(node: ClusterNode): void {

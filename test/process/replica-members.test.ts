@@ -4,22 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
-import type { Arg } from '../support/engine.ts';
+import { ask, type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
 import { TestNode } from '../support/node.ts';
 import { freePort, RawClient } from '../support/redis.ts';
 
 let cluster: LocalCluster;
 let certificates: string;
-
-async function ask(node: ClusterNode, ...words: Arg[]): Promise<string> {
-  const client = await RawClient.connect(node.address.port);
-  try {
-    return await client.run(...words);
-  } finally {
-    client.close();
-  }
-}
 
 function openssl(...args: string[]): void {
   execFileSync('openssl', args, { cwd: certificates, stdio: 'ignore' });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
+import { ask, type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
 import { freePort, RawClient } from '../support/redis.ts';
 
 const MAIN = fileURLToPath(new URL('../../net/main.ts', import.meta.url));
@@ -18,15 +18,6 @@ afterEach(async () => {
   await cluster?.close();
   cluster = undefined;
 });
-
-async function ask(node: ClusterNode, ...words: (string | number | Buffer)[]): Promise<string> {
-  const client = await RawClient.connect(node.address.port);
-  try {
-    return await client.run(...words);
-  } finally {
-    client.close();
-  }
-}
 
 /** A warning in the log, which comes after a while. */
 async function expectExplained(node: ClusterNode, text: RegExp): Promise<void> {

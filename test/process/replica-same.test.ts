@@ -1,7 +1,7 @@
 /** Random commands of all types through all nodes at once, with keys that expire: replies come in order, and all replicas come to the same state, by the log, by a restart and by joining. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
-import { type ClusterNode, LocalCluster, sleep } from '../support/cluster.ts';
+import { ask, LocalCluster, sleep } from '../support/cluster.ts';
 import type { Arg } from '../support/engine.ts';
 import { anyCommand } from '../support/gen/any.ts';
 import { RawClient } from '../support/redis.ts';
@@ -14,15 +14,6 @@ afterEach(async () => {
   await cluster?.close();
   cluster = undefined;
 });
-
-async function ask(node: ClusterNode, ...words: Arg[]): Promise<string> {
-  const client = await RawClient.connect(node.address.port);
-  try {
-    return await client.run(...words);
-  } finally {
-    client.close();
-  }
-}
 
 async function expectSameState(all: LocalCluster): Promise<void> {
   const states = await all.states();

@@ -16,10 +16,11 @@ import { type Address, type Argument, Connection } from '../../net/client/connec
 import type { Consistency } from '../../net/client/index.ts';
 import { ReplyError } from '../../net/client/index.ts';
 import type { Reply } from '../../net/client/reply.ts';
+import type { Arg } from './engine.ts';
 import { Netns } from './netns.ts';
 import { Lane, TcpProxy } from './proxy.ts';
 import type { Direction } from './proxy-pipe.ts';
-import { freePort } from './redis.ts';
+import { freePort, RawClient } from './redis.ts';
 
 const MAIN = fileURLToPath(new URL('../../net/main.ts', import.meta.url));
 const NODE = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url));
@@ -32,6 +33,16 @@ const SILENCE_MS = 5000;
 const HASH_MS = 10_000;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** One command on a connection of its own. */
+export async function ask(node: ClusterNode, ...words: Arg[]): Promise<string> {
+  const client = await RawClient.connect(node.address.port);
+  try {
+    return await client.run(...words);
+  } finally {
+    client.close();
+  }
+}
 
 export interface ClusterOptions {
   readonly nodes?: number;
