@@ -5,6 +5,7 @@
  * - speed: GET and SET in process on one thread over 160,000 keys
  * - storm: 1 million keys that expire in the same second: until when they are gone, and the p99 of GET meanwhile; twice
  * - lag: how long after its time a key's expiry is counted, beside 1 million live keys with TTLs
+ * - forget: the longest GET while a set of a million members is deleted, and until when its memory is free again
  * - tick: how late timers of the main thread run under `redis-benchmark -c 500 -P 64`
  *
  * What is measured in process runs as a server's main thread does: compiled, with its hints to V8 and its huge pages. (Where Node strips
@@ -41,6 +42,7 @@ const STORM_KEYS = 1_000_000;
 const STORM_FILL_MS = 25_000;
 const STORM_QUIET_MS = 2_000;
 const BATCH_KEYS = 500;
+const FORGET_ROUNDS = 5;
 /** About ten seconds: the machine is slow for seconds at a time. */
 const SPEED_ROUNDS = 300;
 
@@ -242,6 +244,33 @@ async function lag(): Promise<Row[]> {
   });
 }
 
+async function forget(): Promise<Row[]> {
+  return withNode(async (client) => {
+    await client.run('set', 'live', '1');
+    const reader = await RawClient.connect(PORT);
+    const during = latencies();
+    let longestFreeMs = 0;
+    for (let round = 0; round < FORGET_ROUNDS; round++) {
+      for (let i = 0; i < STORM_KEYS; i += BATCH_KEYS) {
+        await client.run('sadd', 'big', ...Array.from({ length: BATCH_KEYS }, (_, k) => `member:${i + k}`));
+      }
+      const startedAt = performance.now();
+      let freeMs = 0;
+      const reading = read(reader, () => freeMs === 0, during);
+      await client.run('del', 'big');
+      while ((await info(client, 'lazyfree_pending_objects')) > 0) await sleep(10);
+      freeMs = performance.now() - startedAt;
+      longestFreeMs = Math.max(longestFreeMs, freeMs);
+      await reading;
+    }
+    const longest = `${(during.maxValue / 1000).toFixed(1)} ms (p99 ${p99Ms(during)})`;
+    return [
+      [`longest GET while a set of 1 M members is deleted, ${FORGET_ROUNDS} times`, longest, ''],
+      ['its memory is free again after, at the longest', `${(longestFreeMs / 1000).toFixed(2)} s`, ''],
+    ];
+  });
+}
+
 async function tick(): Promise<Row[]> {
   return withNode(async (client) => {
     const load = (requests: string): Promise<void> =>
@@ -281,7 +310,7 @@ async function tick(): Promise<Row[]> {
   });
 }
 
-const MEASURES: Record<string, () => Row[] | Promise<Row[]>> = { growth, speed, storm, lag, tick };
+const MEASURES: Record<string, () => Row[] | Promise<Row[]>> = { growth, speed, storm, lag, forget, tick };
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
