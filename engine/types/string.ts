@@ -82,9 +82,14 @@ export function setString(
   if (length > MAX_INLINE_BYTES) {
     const root = newRoot(a, length, length);
     copyBytes(a.u8, root + ROOT_HEADER_BYTES, from, start, length);
-    const to = makeRecord(c, i, record, 0, expireAtMs);
-    linkRoot(a, to, root);
-    return to;
+    try {
+      const to = makeRecord(c, i, record, 0, expireAtMs);
+      linkRoot(a, to, root);
+      return to;
+    } catch (error) {
+      free(a, root);
+      throw error;
+    }
   }
   const to = makeRecord(c, i, record, length, expireAtMs);
   copyBytes(a.u8, valueStart(a, to), from, start, length);
