@@ -54,6 +54,8 @@ export class Call extends Request {
   blockMs = -1;
   /** Whether the request has waited and is tried again: keys of a wrong type are then passed over, as in Redis. */
   retried = false;
+  /** Whether a command of the log runs again: what limited its client then, and not the data, does not count. */
+  isReplay = false;
   /** The client connection, for commands of scope none; only on the main thread. */
   session: unknown = undefined;
 

@@ -52,6 +52,8 @@ const NOEVICTION = MAXMEMORY_POLICIES.indexOf('noeviction');
  * command before left it: after CONFIG SET maxmemory to half, say. About 4 ms.
  */
 const MAX_EVICTIONS = 8192;
+/** What a step of freeing (RECLAIMED_BUCKETS) counts as, in evictions. */
+const RECLAIM_WORK = 10;
 /** Buckets visited for one eviction at the most, when candidates are few. */
 const MAX_VISITS = 64;
 /** Buckets of a value that is gone already, of about seven members each, that are freed between two looks at the memory. */
@@ -105,7 +107,7 @@ export class Eviction {
   private usedBytes = 0;
   private candidates = 0;
   /** `usedBytes` at the end of the last call that evicted. */
-  private leftBytes = 0;
+  private leftBytes = Number.POSITIVE_INFINITY;
   /** Shards whose lock another thread held when it was tried for the eviction at hand. */
   private readonly isBusy: Uint8Array;
   private busyCount = 0;
@@ -131,15 +133,23 @@ export class Eviction {
     if (limit === 0) return true;
     this.measure();
     if (this.usedBytes <= limit) return true;
-    while (this.usedBytes > limit && this.reclaim()) this.measure();
-    if (this.usedBytes <= limit) return true;
     const policy = this.settings.f64[MAXMEMORY_POLICY];
     if (policy !== this.policy) this.setPolicy(policy);
-    if (policy === NOEVICTION) return false;
-    for (let evicted = 0; this.usedBytes > limit; evicted++) {
-      if (evicted >= MAX_EVICTIONS && this.usedBytes <= this.leftBytes) break;
-      if (!this.evictOne(c)) return this.busyCount > 0;
-      this.measure();
+    for (let work = 0; this.usedBytes > limit; this.measure()) {
+      if (work >= MAX_EVICTIONS && this.usedBytes <= this.leftBytes) break;
+      // What is gone already makes room first: no other key has to go for it.
+      if (this.reclaim()) {
+        work += RECLAIM_WORK;
+      } else if (this.arenas.some(hasBuried)) {
+        // Others have those shards: they free it, or will.
+        break;
+      } else if (policy === NOEVICTION) {
+        return false;
+      } else if (this.evictOne(c)) {
+        work++;
+      } else {
+        return this.busyCount > 0;
+      }
     }
     this.leftBytes = this.usedBytes;
     return true;

@@ -10,6 +10,7 @@ import { SERVER } from './fences.ts';
 export class Exclusive {
   /** The state is being replaced: the locks are kept. */
   isReplacing = false;
+  /** None throws. */
   private readonly acts: (() => void)[] = [];
   private readonly dispatcher: Dispatcher;
   private readonly shards: MainShards;

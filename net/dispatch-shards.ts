@@ -12,10 +12,12 @@ import { type Arena, COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM } from '../engine/command.ts';
 import { expireDue } from '../engine/keyspace.ts';
+import { hasBuried } from '../engine/lazyfree.ts';
 import { LockSet, markShards } from '../engine/locks.ts';
 import { isSwept } from '../engine/snapshot/epoch.ts';
 import type { Saver } from '../engine/snapshot/saver.ts';
 import { sweepStep } from '../engine/snapshot/sweep.ts';
+import { reclaim } from '../engine/spans.ts';
 import { type Outcome, STALLED } from './executor.ts';
 import { Fences } from './fences.ts';
 import type { Session } from './session.ts';
@@ -237,9 +239,16 @@ export class MainShards {
     this.mark(row);
     const { marked, arenas } = this;
     for (let shard = 0; shard < marked.length; shard++) {
-      if (marked[shard] === 1 && isTight(arenas[shard], part, bytes)) return true;
+      if (marked[shard] === 1 && isTight(arenas[shard], part, bytes) && !this.makesRoom(shard, part, bytes))
+        return true;
     }
     return false;
+  }
+
+  /** Whether the shard is tight no more when it has freed what waits to be freed. */
+  private makesRoom(shard: number, part: number, bytes: number): boolean {
+    const arena = this.arenas[shard];
+    return hasBuried(arena) && this.locks.tryTake(shard) && reclaim(arena) && !isTight(arena, part, bytes);
   }
 }
 

@@ -408,9 +408,17 @@ export class Dispatcher implements Executor {
     this.clients?.scheduler.advanceTo(nowMs);
   }
 
-  /** Runs `act` with all shards locked and nothing queued for them: at once, or as soon as that is so. */
-  exclusively(act: () => void): void {
-    this.exclusive.add(act);
+  /** Runs `act` with all shards locked and nothing queued for them: at once, or as soon as that is so. Settles as `act` does. */
+  exclusively<T>(act: () => T): Promise<T> {
+    return new Promise((resolve, reject) =>
+      this.exclusive.add(() => {
+        try {
+          resolve(act());
+        } catch (error) {
+          reject(error);
+        }
+      }),
+    );
   }
 
   /** Before a request that a peer forwarded is looked at: it gets the time of now. */

@@ -3,6 +3,7 @@
  * and tells INFO about it. Main thread; one per node.
  */
 import { join } from 'node:path';
+import { isOfLog } from '../engine/log/base.ts';
 import { type DirectoryLock, lockDirectory } from '../engine/log/dirlock.ts';
 import { DiskError } from '../engine/log/disk.ts';
 import { LogError } from '../engine/log/errors.ts';
@@ -180,7 +181,7 @@ export class Persistence {
 
   private hasLog(): boolean {
     try {
-      return realDisk.list(this.logDirectory).some((name) => name.endsWith('.log'));
+      return realDisk.list(this.logDirectory).some((name) => isOfLog(name));
     } catch (error) {
       if (error instanceof DiskError && error.code === 'NOT_FOUND') return false;
       throw error;
@@ -228,7 +229,7 @@ export class Persistence {
       this.log.write('warning', `The log cannot be opened: ${(error as Error).message}`);
       return;
     }
-    await this.exclusively(() => this.attachLog());
+    await this.dispatcher.exclusively(() => this.attachLog());
     this.log.write('notice', 'The log begins, and a snapshot of what was before it');
     this.saving.needsBase = true;
     if (this.saving.running === undefined) this.saving.begin('rewrite');
@@ -238,7 +239,7 @@ export class Persistence {
   /** What was accepted so far is written first, and what waits for that is told then. */
   private async stopLog(): Promise<void> {
     const writer = this.writer as LogWriter;
-    const front = await this.exclusively(() => {
+    const front = await this.dispatcher.exclusively(() => {
       const { log } = this.dispatcher;
       log?.seal();
       this.saving.index = log?.lastIndex ?? writer.opened.lastIndex;
@@ -252,10 +253,6 @@ export class Persistence {
     await writer.close();
     this.dispatcher.keepLog(undefined);
     this.logTroubled('');
-  }
-
-  private exclusively<T>(act: () => T): Promise<T> {
-    return new Promise((resolve) => this.dispatcher.exclusively(() => resolve(act())));
   }
 
   /** Until the writer's thread has all entries; one that cannot write is not waited for. */

@@ -1,8 +1,9 @@
 /** The program: reads the command line, puts a node together, serves until it is told to stop. */
 import './v8flags.ts';
-import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isOfLog } from '../engine/log/base.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { stepBackCompilers } from '../engine/priority.ts';
 import { rehearse } from '../engine/rehearsal.ts';
@@ -116,10 +117,11 @@ async function exportRdb(config: Config): Promise<void> {
 }
 
 function holdsData(dir: string, config: Config): boolean {
+  const log = join(dir, config.get('appenddirname'));
   return (
     listSnapshots(realDisk, dir).length > 0 ||
     existsSync(join(dir, config.get('dbfilename'))) ||
-    existsSync(join(dir, config.get('appenddirname')))
+    (existsSync(log) && readdirSync(log).some(isOfLog))
   );
 }
 

@@ -67,7 +67,9 @@ export class Replayer {
       // something. The others are logged although they failed, where workers ran them.
       call.retried = (row.flags & BLOCKING) !== 0;
       const { errors } = reply;
+      call.isReplay = true;
       execute(call, row, NO_EVICTION);
+      call.isReplay = false;
       reply.length = mark;
       if (reply.errors !== errors) this.failed(index);
       this.commands++;

@@ -117,18 +117,16 @@ export class Snapshotter {
     await this.until(() => this.arenas.every(isSwept));
     this.failure = undefined;
     this.finishedWorkers = 0;
-    const covered = await new Promise<Covered>((resolve) => {
-      this.dispatcher.exclusively(() => {
-        const now = cover();
-        this.writer.start(target(now, randomUUID()));
-        const sizes = sizesChunk(this.arenas);
-        if (sizes.length > 0) {
-          Atomics.add(this.workers.snapshotPending, 0, sizes.length);
-          this.writer.write(sizes, 0);
-        }
-        this.current = beginSnapshot(this.arenas, now.timeMs);
-        resolve(now);
-      });
+    const covered = await this.dispatcher.exclusively(() => {
+      const now = cover();
+      this.writer.start(target(now, randomUUID()));
+      const sizes = sizesChunk(this.arenas);
+      if (sizes.length > 0) {
+        Atomics.add(this.workers.snapshotPending, 0, sizes.length);
+        this.writer.write(sizes, 0);
+      }
+      this.current = beginSnapshot(this.arenas, now.timeMs);
+      return now;
     });
     await this.until(() => this.arenas.every(isSwept));
     this.saver.flush(this.current);

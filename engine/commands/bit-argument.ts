@@ -3,10 +3,8 @@ import type { Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { ERR } from '../errors.ts';
 import { lookupWrite } from '../keyspace.ts';
-import { settingIndex } from '../settings.ts';
-import { growString, isString, stringLength } from '../types/string.ts';
+import { growString, isString, longestString, stringLength } from '../types/string.ts';
 
-const MAX_BULK_BYTES = settingIndex('proto-max-bulk-len');
 const BIT_OFFSET = 'ERR bit offset is not an integer or out of range';
 const HASH = 35;
 
@@ -19,7 +17,7 @@ export function bitOffset(c: Call, i: number, width: number): number {
   const skipped = inFields ? 1 : 0;
   if (c.longAt(c.buf, c.off[i] + skipped, c.len[i] - skipped)) {
     const offset = inFields ? c.num * width : c.num;
-    if (offset >= 0 && offset / 8 < c.settings.f64[MAX_BULK_BYTES]) return offset;
+    if (offset >= 0 && offset / 8 < longestString(c)) return offset;
   }
   c.reply.error(BIT_OFFSET);
   return -1;

@@ -8,15 +8,13 @@ import { type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
 import { ERR, wrongArity } from '../errors.ts';
 import { lookupRead, lookupWrite } from '../keyspace.ts';
 import { recordType, TYPE_STRING, valueStart, valueWord } from '../record.ts';
-import { settingIndex } from '../settings.ts';
-import { growString, isString, setString, stringLength, stringStart } from '../types/string.ts';
+import { growString, isString, longestString, setString, stringLength, stringStart } from '../types/string.ts';
 import { bitmapRows } from './bitmap.ts';
 import { lcs } from './lcs.ts';
 import { ALL_KEYS, KEY_PAIRS, ONE_KEY, rowMaker, TWO_KEYS } from './rows.ts';
 import { decr, decrby, incr, incrby, incrbyfloat } from './string-number.ts';
 import { getdel, getex, getset, psetex, setex, setnx, setWithOptions } from './string-options.ts';
 
-const MAX_BULK_BYTES = settingIndex('proto-max-bulk-len');
 /** The low byte of a record's head when it holds an inline string: type TYPE_STRING, encoding ENC_INLINE. */
 const INLINE_STRING = TYPE_STRING;
 
@@ -86,7 +84,7 @@ function append(c: Call): void {
   }
   if (!isString(a, record)) return c.reply.error(ERR.WRONGTYPE);
   const had = stringLength(a, record);
-  if (had + added > c.settings.f64[MAX_BULK_BYTES]) return c.reply.error(ERR.STRING_TOO_LONG);
+  if (had + added > longestString(c)) return c.reply.error(ERR.STRING_TOO_LONG);
   const to = growString(c, 1, record, had + added);
   if (to === 0) return c.reply.error(ERR.ARENA_FULL);
   writeArgument(c, 2, stringStart(a, to) + had);
@@ -108,7 +106,7 @@ function setrange(c: Call): void {
   if (record !== 0 && !isString(a, record)) return c.reply.error(ERR.WRONGTYPE);
   const had = record === 0 ? 0 : stringLength(a, record);
   if (length === 0) return c.reply.int(had);
-  if (offset + length > c.settings.f64[MAX_BULK_BYTES]) return c.reply.error(ERR.STRING_TOO_LONG);
+  if (offset + length > longestString(c)) return c.reply.error(ERR.STRING_TOO_LONG);
   const to = growString(c, 1, record, Math.max(had, offset + length));
   if (to === 0) return c.reply.error(ERR.ARENA_FULL);
   writeArgument(c, 3, stringStart(a, to) + offset);

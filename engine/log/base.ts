@@ -11,6 +11,11 @@ import { fromDisk } from './errors.ts';
 
 const NAME = 'base-is-saved';
 
+/** Whether a file of that name in the log's directory says that there is a log, or was. */
+export function isOfLog(name: string): boolean {
+  return name.endsWith('.log') || name === NAME;
+}
+
 /** Throws LogError. */
 export function markBase(disk: Disk, directory: string): void {
   if (hasBase(disk, directory)) return;

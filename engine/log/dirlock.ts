@@ -2,14 +2,13 @@
  * Keeps a second process out of a data directory. Called once at start, before anything in the directory is read; real
  * files, a few system calls.
  *
- * Node has no flock, so the lock is a symbolic link that names its holder in place of a target, made with link(2): it
- * appears at once and whole, and only one of several that try gets the name. A link needs no block of a disk, so that a node
- * can start on a full one. A holder that died (kill -9, loss of power) leaves it behind, so whoever comes
+ * Node has no flock, so the lock is a symbolic link that names its holder in place of a target: it appears at once and whole,
+ * only one of several that try gets the name, and it needs no block of a disk, so that a node can start on a full one. A holder that died (kill -9, loss of power) leaves it behind, so whoever comes
  * next looks whether the holder lives: process number, the process's start time, and the boot it belongs to, so that a
  * number that was given to somebody else does not count. Without /proc the number alone has to do.
  *
  * Taking over must not remove a lock: between looking and removing it could have become somebody else's. So locks are
- * numbered, and the highest counts: who finds lock n dead links lock n + 1, which again only one can. Released locks stay,
+ * numbered, and the highest counts: who finds lock n dead makes lock n + 1, which again only one can. Released locks stay,
  * marked as such, since the number must not go back; older ones go.
  *
  * ```
@@ -20,7 +19,6 @@
  * Limit: processes in containers of their own, which do not see each other's numbers, cannot be told from dead ones.
  */
 import {
-  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -56,24 +54,19 @@ export function lockDirectory(directory: string): DirectoryLock {
 }
 
 function acquire(directory: string): DirectoryLock {
-  const draft = `${directory}/millrace.lock.${process.pid}.tmp`;
-  writeNew(draft, holderText(process.pid));
-  try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const highest = highestLock(directory);
-      if (highest > 0) refuseIfHeld(directory, highest);
-      const number = highest + 1;
-      if (!linkNew(draft, lockPath(directory, number))) continue;
-      // A slow starter can have linked a number that others took and cleared long ago.
-      if (highestLock(directory) === number) {
-        clearBelow(directory, number);
-        clearDrafts(directory);
-        return { release: () => release(directory, number) };
-      }
-      unlinkSync(lockPath(directory, number));
+  const text = holderText(process.pid);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const highest = highestLock(directory);
+    if (highest > 0) refuseIfHeld(directory, highest);
+    const number = highest + 1;
+    if (!makeNew(lockPath(directory, number), text)) continue;
+    // A slow starter can have taken a number that others took and cleared long ago.
+    if (highestLock(directory) === number) {
+      clearBelow(directory, number);
+      clearDrafts(directory);
+      return { release: () => release(directory, number) };
     }
-  } finally {
-    unlinkSync(draft);
+    unlinkSync(lockPath(directory, number));
   }
   throw new LogError('LOCKED', `cannot lock the directory ${directory}: too many others try`, directory);
 }
@@ -146,15 +139,10 @@ function readOr(path: string): string {
   }
 }
 
-/** Also where one is left by a process of the same number. */
-function writeNew(path: string, text: string): void {
-  rmSync(path, { force: true });
-  symlinkSync(text, path);
-}
-
-function linkNew(from: string, to: string): boolean {
+/** False when there is one of that name. */
+function makeNew(path: string, text: string): boolean {
   try {
-    linkSync(from, to);
+    symlinkSync(text, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -188,7 +176,7 @@ function clearBelow(directory: string, number: number): void {
   }
 }
 
-/** What starters that were killed in the middle have left. */
+/** What processes that were killed in the middle of a release have left, and starters of versions before this. */
 function clearDrafts(directory: string): void {
   for (const name of readdirSync(directory)) {
     const pid = Number(DRAFT.exec(name)?.[1] ?? process.pid);
@@ -200,7 +188,8 @@ function clearDrafts(directory: string): void {
 function release(directory: string, number: number): void {
   const draft = `${directory}/millrace.lock.${process.pid}.tmp`;
   try {
-    writeNew(draft, RELEASED);
+    rmSync(draft, { force: true });
+    symlinkSync(RELEASED, draft);
     renameSync(draft, lockPath(directory, number));
   } catch {
     // The lock names a process that ends now: whoever comes next sees that.

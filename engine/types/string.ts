@@ -32,7 +32,10 @@ import {
   valueStart,
   valueWord,
 } from '../record.ts';
+import { settingIndex } from '../settings.ts';
 import { hasRoot, registerValueOps } from '../values.ts';
+
+const MAX_BULK_BYTES = settingIndex('proto-max-bulk-len');
 
 /** The longest string that lies in its key's record. */
 export const MAX_INLINE_BYTES = 65536;
@@ -43,6 +46,11 @@ const MAX_SLACK_BYTES = 1024 * 1024;
 const MAX_EMBSTR_BYTES = 44;
 /** `expireAtMs` of `setString`: the key keeps the expiry it has. */
 export const KEEP_EXPIRY = -1;
+
+/** The longest string that a command may make. */
+export function longestString(c: Call): number {
+  return c.isReplay ? Number.POSITIVE_INFINITY : c.settings.f64[MAX_BULK_BYTES];
+}
 
 export function isString(a: Arena, record: Offset): boolean {
   return recordType(a, record) === TYPE_STRING;

@@ -227,7 +227,7 @@ export function raftRow(node: Node): CommandRow {
       if (isPast()) return past;
       if (!isAsked && applier.appliedIndex >= wanted) {
         isAsked = true;
-        node.dispatcher.exclusively(() => {
+        void node.dispatcher.exclusively(() => {
           const text = isPast() ? '' : `${applier.appliedIndex} ${hashOf(node, group)}`;
           taken = text === '' ? past : (reply) => reply.bulkString(text);
         });

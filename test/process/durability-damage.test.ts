@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -289,6 +290,7 @@ describe('a directory that is not as it was left', () => {
     const file = join(dir, 'precious.rdb');
     writeFileSync(file, 'precious');
     const typo = join(dir, 'typo');
+    mkdirSync(join(dir, 'appendonlydir'));
     for (const [name, text] of [
       [typo, `there is no directory '${typo}'`],
       [dir, `the directory '${dir}' holds no data`],

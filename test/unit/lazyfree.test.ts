@@ -162,3 +162,67 @@ describe('a big value that is gone', () => {
     }
   });
 });
+
+describe('eviction of big values', () => {
+  const MEMBERS = 2000;
+
+  function bounded(policy: (typeof MAXMEMORY_POLICIES)[number], shards: number) {
+    const engine = new TestEngine({ shards, arenaBytes: 64 * MIB });
+    engine.settings.set('maxmemory-policy', MAXMEMORY_POLICIES.indexOf(policy));
+    engine.settings.set('maxmemory', 4 * MIB);
+    const evictor = makeEvictor(engine.shards, engine.settings, 0);
+    const makeRoom = (): boolean => {
+      engine.call.setClock(Date.now());
+      return evictor.makeRoom(engine.call);
+    };
+    return { engine, makeRoom };
+  }
+
+  it.each(['allkeys-lru', 'allkeys-random', 'volatile-ttl'] as const)(
+    'lets no more go than it has to: %s',
+    (policy) => {
+      const { engine, makeRoom } = bounded(policy, 2);
+      let before = 0;
+      for (let i = 0; i < 100; i++) {
+        expect(makeRoom()).toBe(true);
+        const keys = Number(engine.run('dbsize').slice(1));
+        expect(keys).toBeGreaterThanOrEqual(before - 2);
+        fill(engine, 'set', `set:${i}`, 0, MEMBERS);
+        engine.run('pexpire', `set:${i}`, String(1_000_000 + i));
+        before = keys + 1;
+      }
+      expect(before).toBeGreaterThan(20);
+    },
+  );
+
+  it('waits for nobody who is about to free some', () => {
+    const { engine, makeRoom } = bounded('allkeys-lru', 2);
+    for (let i = 0; i < 40; i++) fill(engine, 'set', `set:${i}`, 0, MEMBERS);
+    const [arena] = engine.shards.arenas;
+    for (let i = 0; i < 40; i++) {
+      engine.run('exists', `set:${i}`);
+      if (engine.call.arena === arena) engine.run('del', `set:${i}`);
+    }
+    const keys = engine.run('dbsize');
+    expect(hasBuried(arena)).toBe(true);
+    arena.tryLock(1);
+    expect(makeRoom()).toBe(true);
+    expect(engine.run('dbsize')).toBe(keys);
+    arena.unlock();
+    expect(makeRoom()).toBe(true);
+  });
+
+  it('takes its time over what is far above the limit', () => {
+    const { engine, makeRoom } = bounded('allkeys-lru', 1);
+    const [arena] = engine.shards.arenas;
+    engine.run('set', 'key', 'x');
+    fill(engine, 'set', 'big', 0, 400_000);
+    engine.run('del', 'big');
+    const before = arena.f64[COUNTER_USED_BYTES];
+    expect(makeRoom()).toBe(true);
+    expect(arena.f64[COUNTER_USED_BYTES]).toBeGreaterThan(before * 0.7);
+    for (let i = 0; i < 100; i++) expect(makeRoom()).toBe(true);
+    expect(arena.f64[COUNTER_USED_BYTES]).toBeLessThanOrEqual(4 * MIB);
+    expect(engine.run('dbsize')).toBe(':1\r\n');
+  });
+});

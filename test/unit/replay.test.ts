@@ -4,7 +4,7 @@ import { Replayer } from '../../net/replay.ts';
 import { TestEngine } from '../support/engine.ts';
 
 /** Logs commands, and runs them again on another engine. */
-function replayed(commands: string[]): TestEngine {
+function replayed(commands: string[], settings: Record<string, number> = {}): TestEngine {
   const writer = new BatchWriter();
   const first = new TestEngine();
   for (const line of commands) {
@@ -12,6 +12,7 @@ function replayed(commands: string[]): TestEngine {
     writer.add(first.call, first.call.nowMs, first.call.db, 0);
   }
   const second = new TestEngine();
+  for (const [name, value] of Object.entries(settings)) second.settings.set(name as 'maxmemory', value);
   new Replayer(second.call, second.table).run(1, writer.u8, 0, writer.length);
   return second;
 }
@@ -23,5 +24,16 @@ describe('Replayer', () => {
     expect(engine.line('ZCARD z')).toBe(':1\r\n');
     const waited = replayed(['SET s x', 'RPUSH l a b', 'BLMPOP 0 2 s l LEFT']);
     expect(waited.line('LRANGE l 0 -1')).toBe('*1\r\n$1\r\nb\r\n');
+  });
+
+  it('makes strings as long as they were, whatever proto-max-bulk-len is now', () => {
+    const commands = ['SETRANGE s 5000 x', 'APPEND s y', 'SETBIT b 80000 1', 'BITFIELD f SET u8 #9000 7'];
+    const engine = replayed(commands, { 'proto-max-bulk-len': 100 });
+    expect(['s', 'b', 'f'].map((key) => engine.line(`STRLEN ${key}`))).toEqual([
+      ':5002\r\n',
+      ':10001\r\n',
+      ':9001\r\n',
+    ]);
+    expect(engine.line('APPEND s z')).toMatch(/^-ERR string exceeds/);
   });
 });
