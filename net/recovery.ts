@@ -217,6 +217,9 @@ export class Recovery {
         `Log: ${replayer.commands} commands of ${entries} entries run again in ${seconds(startedAt)} s`,
       );
     }
+    if (replayer.unexpected !== '') {
+      this.log.write('warning', `A command of the log that had succeeded gives an error now: ${replayer.unexpected}`);
+    }
     if (replayer.errors > 0) {
       this.log.write(
         'notice',

@@ -26,6 +26,8 @@ export class Replayer {
   commands = 0;
   errors = 0;
   firstError = '';
+  /** The first that gave an error now, and had none then; '' for none. */
+  unexpected = '';
   /** The latest time of a command. */
   lastMs = 0;
   private readonly call: Call;
@@ -87,7 +89,8 @@ export class Replayer {
         `the log cannot be run again, there is no room: ${what}. Start with a larger --arena-size, or more --shards`,
       );
     }
-    if (this.errors++ === 0) this.firstError = what;
+    if (!this.batch.hasSeed) this.unexpected ||= what;
+    else if (this.errors++ === 0) this.firstError = what;
   }
 
   /** What workers do between commands. */
