@@ -128,6 +128,14 @@ export function canHold(a: Arena, bytes: number): boolean {
   return hasRoom(a, bytes) || (reclaim(a) && hasRoom(a, bytes));
 }
 
+/** Whether there is room for blocks of `bytes` in all, of which the longest has `longest`: `hasRoom` asks for one run that holds all. */
+export function hasRoomFor(a: Arena, bytes: number, longest: number): boolean {
+  return (
+    freePages(a) >= ALLOCATIONS * MAX_SPAN_PAGES + Math.ceil(bytes / PAGE_BYTES) &&
+    longestRun(a) > Math.ceil(longest / PAGE_BYTES)
+  );
+}
+
 /** The same without freeing anything that waits to be freed: also for an arena that is not locked, as of a moment ago. */
 export function hasRoom(a: Arena, bytes: number): boolean {
   const reserve = bytes <= ONE_PAGE_BYTES ? ALLOCATIONS : ALLOCATIONS * MAX_SPAN_PAGES;

@@ -80,6 +80,10 @@ export function registerRelocator(kind: number, move: Relocator): void {
   relocators[kind] = move;
 }
 
+export function relocatorOf(kind: number): Relocator | undefined {
+  return relocators[kind];
+}
+
 /** The safe point: called after each write command, while no offset is held by anyone. */
 export function compactStep(a: Arena): void {
   if (a.i32[S_DEBT] > 0) compact(a);
@@ -184,7 +188,7 @@ function hasRoom(a: Arena, ck: number): boolean {
   return false;
 }
 
-function copyBlock(a: Arena, from: Offset, to: Offset, size: number): void {
+export function copyBlock(a: Arena, from: Offset, to: Offset, size: number): void {
   if (size > 512) {
     a.u8.copyWithin(to, from, from + size);
     return;

@@ -2,18 +2,23 @@
  * Runs one command on the thread that holds its shards' locks: the checks that every command needs around its handler,
  * the same on the main thread and on workers.
  */
-import { ArenaFullError, canHold, hasRoom } from './alloc.ts';
-import { COUNTER_DIRTY, PAGE_BYTES } from './arena.ts';
+import { ArenaFullError, hasRoom, hasRoomFor } from './alloc.ts';
+import { type Arena, COUNTER_DIRTY, PAGE_BYTES } from './arena.ts';
 import type { Call } from './call.ts';
 import { type CommandRow, DENYOOM, SCOPE_ALL, WRITE } from './command.ts';
+import { defragment, findRoom, WRITE_BYTES } from './defragment.ts';
 import { ERR } from './errors.ts';
 import { hasSingleKey, markShards } from './locks.ts';
+import { requestBytes } from './request.ts';
 import { settingIndex } from './settings.ts';
 
 const MAXMEMORY = settingIndex('maxmemory');
 
 /** `canHold` for this much is two loads, and leaves 1 MiB for what a command needs beyond its bytes (splits, directories). */
 const LEAST_ROOM_BYTES = PAGE_BYTES;
+
+/** What handlers ask for beyond the bytes of their request, at the most (types/list.ts, rename.ts), is less. */
+const HANDLER_ROOM_BYTES = 1024 * 1024;
 
 /** Makes room below maxmemory before a write; false when it cannot. */
 export interface Evictor {
@@ -30,10 +35,41 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.OOM);
     return;
   }
-  if ((row.flags & DENYOOM) !== 0 && !findsRoom(call, row)) {
+  if ((row.flags & DENYOOM) !== 0 && !findsRoom(call, row, WRITE_BYTES)) {
     call.reply.error(ERR.ARENA_FULL);
     return;
   }
+  run(call, row, WRITE_BYTES);
+}
+
+/**
+ * Runs a command that was accepted before, where it comes from a log: it is refused for nothing, and whoever accepted it found room in
+ * memory that was divided otherwise.
+ */
+export function executeAccepted(call: Call, row: CommandRow): void {
+  if ((row.flags & DENYOOM) !== 0) findsRoom(call, row, Number.POSITIVE_INFINITY);
+  run(call, row, Number.POSITIVE_INFINITY);
+}
+
+/** Runs the handler; once more, if it finds its shard full, when moving about `budgetBytes` has helped. */
+function run(call: Call, row: CommandRow, budgetBytes: number): void {
+  const { reply } = call;
+  const mark = reply.length;
+  const { errors } = reply;
+  const { position } = call.random;
+  attempt(call, row);
+  // A handler that finds no room has changed nothing, or else it may not run again.
+  if (reply.errors !== errors && reply.lastError === 'OOM' && call.dirty === 0 && movesAny(call, row, budgetBytes)) {
+    reply.rewind(mark);
+    reply.errors = errors;
+    call.random.reseed(position);
+    call.effect?.clear();
+    attempt(call, row);
+  }
+  if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
+}
+
+function attempt(call: Call, row: CommandRow): void {
   const mark = call.reply.length;
   try {
     row.run(call);
@@ -42,24 +78,51 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.rewind(mark);
     call.reply.error(ERR.ARENA_FULL);
   }
-  if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
 }
 
-/** Whether the shards of the command's keys have room for what it brings. SORT finds out by itself: its keys are not all known. */
-function findsRoom(call: Call, row: CommandRow): boolean {
-  const bytes = Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2);
-  if (hasSingleKey(row)) return canHold(call.arena, bytes);
-  if (row.scope === SCOPE_ALL) return true;
+/** Makes longer runs of free pages in the shards of the command's keys, if it can. */
+function movesAny(call: Call, row: CommandRow, budgetBytes: number): boolean {
+  const bytes = requestBytes(call) * 2 + HANDLER_ROOM_BYTES;
+  let hasMoved = false;
+  for (const arena of shardsOf(call, row)) {
+    if (defragment(arena, () => hasRoom(arena, bytes), budgetBytes)) hasMoved = true;
+  }
+  return hasMoved;
+}
+
+/** The shards of the command's keys, which are locked. */
+function shardsOf(call: Call, row: CommandRow): readonly Arena[] {
+  if (hasSingleKey(row)) return [call.arena];
   const { arenas } = call.shards;
-  let isRoomy = true;
-  for (let i = 0; i < arenas.length && isRoomy; i++) isRoomy = hasRoom(arenas[i], bytes);
-  if (isRoomy) return true;
   const needed = new Uint8Array(arenas.length);
   markShards(call, row, needed);
-  return arenas.every((arena, i) => needed[i] === 0 || canHold(arena, bytes));
+  return arenas.filter((_, i) => needed[i] === 1);
 }
 
-function requestBytes(call: Call): number {
-  const last = call.argc - 1;
-  return call.off[last] + call.len[last] - call.off[0];
+/**
+ * Whether the shards of the command's keys, which are locked, have room for what it brings, or can make some by moving about
+ * `budgetBytes`. SORT finds out by itself: its keys are not all known.
+ */
+function findsRoom(call: Call, row: CommandRow, budgetBytes: number): boolean {
+  const bytes = Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2);
+  if (hasSingleKey(row)) return hasRoom(call.arena, bytes) || makesRoom(call, row, bytes, budgetBytes);
+  if (row.scope === SCOPE_ALL) return true;
+  const { arenas } = call.shards;
+  for (let i = 0; i < arenas.length; i++) {
+    if (!hasRoom(arenas[i], bytes)) return makesRoom(call, row, bytes, budgetBytes);
+  }
+  return true;
+}
+
+/** The same where there is none in one piece. What has a single key needs one no longer than its longest argument. */
+function makesRoom(call: Call, row: CommandRow, bytes: number, budgetBytes: number): boolean {
+  const longest = hasSingleKey(row) && bytes > LEAST_ROOM_BYTES ? longestArgument(call) : Number.POSITIVE_INFINITY;
+  const isRoomy = (a: Arena): boolean => hasRoom(a, bytes) || hasRoomFor(a, bytes, longest);
+  return shardsOf(call, row).every((arena) => findRoom(arena, bytes, budgetBytes, isRoomy));
+}
+
+function longestArgument(call: Call): number {
+  let longest = 0;
+  for (let i = 1; i < call.argc; i++) longest = Math.max(longest, call.len[i]);
+  return longest;
 }

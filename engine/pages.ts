@@ -212,7 +212,7 @@ function nextBin(a: Arena, bin: number): number {
 }
 
 /** Takes the low end of a free run and leaves the rest free. */
-function cutRun(a: Arena, page: number, count: number): number {
+export function cutRun(a: Arena, page: number, count: number): number {
   const length = a.i32[DESCRIPTORS + (page << 3) + D_SIZE];
   unlinkRun(a, page, length);
   if (length > count) linkRun(a, page + count, length - count);

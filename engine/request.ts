@@ -219,3 +219,8 @@ function parseHexadecimal(text: string): number {
   const value = digits * 2 ** (Number(hex[4] ?? 0) - 4 * fraction.length);
   return hex[1] === '-' ? -value : value;
 }
+
+/** From the first byte of the first argument to the last of the last. */
+export function requestBytes({ argc, off, len }: Request): number {
+  return off[argc - 1] + len[argc - 1] - off[0];
+}

@@ -254,10 +254,15 @@ function nextSpan(a: Arena, ck: number): number {
 
 /** Takes pages for a span of ck; returns the first, or 0. The caller sets tag and limit. */
 function newSpan(a: Arena, ck: number): number {
+  const page = takePagesHard(a, CLASS_PAGES[ck >>> 3]);
+  if (page !== 0) formatSpan(a, page, ck);
+  return page;
+}
+
+/** Makes an empty span of ck of pages that were taken, from `page` on; its descriptor, whose tag and limit are the caller's to set. */
+export function formatSpan(a: Arena, page: number, ck: number): number {
   const i32 = a.i32;
   const pages = CLASS_PAGES[ck >>> 3];
-  const page = takePagesHard(a, pages);
-  if (page === 0) return 0;
   for (let tail = page + 1; tail < page + pages; tail++) {
     i32[DESCRIPTORS + (tail << 3)] = STATE_TAIL;
     i32[DESCRIPTORS + (tail << 3) + D_SIZE] = page;
@@ -268,7 +273,7 @@ function newSpan(a: Arena, ck: number): number {
   i32[d + D_FRESH] = page << PAGE_SHIFT;
   i32[d + D_ROOM] = CLASS_CAPACITY[ck >>> 3];
   i32[S_SLAB_PAGES] += pages;
-  return page;
+  return d;
 }
 
 export function releaseSpan(a: Arena, d: number): void {

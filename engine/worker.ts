@@ -13,7 +13,7 @@ import { type CommandRow, CommandTable, WRITE } from './command.ts';
 import { engineRows } from './commands/index.ts';
 import { makeEvictor } from './eviction.ts';
 import { excerptArguments, packExcerpt } from './excerpt.ts';
-import { type Evictor, execute } from './execute.ts';
+import { type Evictor, execute, executeAccepted } from './execute.ts';
 import { expireDue } from './keyspace.ts';
 import { freeBuried, hasBuried } from './lazyfree.ts';
 import { BELL_STOP, BELL_WORKER, BELL_WORKER_SLEEPS, type LinkMemory, NO_SESSION, WorkerLink } from './link.ts';
@@ -174,8 +174,10 @@ class WorkerThread {
       }
       this.call.reply.length = 0;
       // What makes room is said by the log, if there is one.
-      const isLogged = requests.u32[(at >>> 2) + 2] === NO_SESSION || this.call.settings.f64[APPENDONLY] !== 0;
-      execute(this.call, row, isLogged ? NO_EVICTION : this.evictor);
+      const isEntry = requests.u32[(at >>> 2) + 2] === NO_SESSION;
+      const isLogged = isEntry || this.call.settings.f64[APPENDONLY] !== 0;
+      if (isEntry && (row.flags & WRITE) !== 0) executeAccepted(this.call, row);
+      else execute(this.call, row, isLogged ? NO_EVICTION : this.evictor);
       if (!this.data.isReplica || (row.flags & WRITE) !== 0) this.ranMs = this.call.nowMs;
       if (row.flags & WRITE) this.compact(row);
       const now = performance.now();

@@ -7,13 +7,15 @@
  * fence around them (fences.ts) and waits. What a single-key command needs of this it reads from the fields; the loops over all
  * shards are for the rest.
  */
-import { arenaBytes, compactStep } from '../engine/alloc.ts';
-import { type Arena, COUNTER_NEXT_EXPIRY, WORD_FENCED } from '../engine/arena.ts';
+import { arenaBytes, compactStep, hasRoom } from '../engine/alloc.ts';
+import { type Arena, COUNTER_NEXT_EXPIRY, PAGE_BYTES, WORD_FENCED } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
-import { type CommandRow, DENYOOM } from '../engine/command.ts';
+import { type CommandRow, WRITE } from '../engine/command.ts';
+import { findRoom, WRITE_BYTES } from '../engine/defragment.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasBuried } from '../engine/lazyfree.ts';
 import { LockSet, markShards } from '../engine/locks.ts';
+import { requestBytes } from '../engine/request.ts';
 import { isSwept } from '../engine/snapshot/epoch.ts';
 import type { Saver } from '../engine/snapshot/saver.ts';
 import { sweepStep } from '../engine/snapshot/sweep.ts';
@@ -227,11 +229,25 @@ export class MainShards {
    * shards marked.
    */
   mayFill(row: CommandRow): boolean {
-    if ((row.flags & DENYOOM) === 0) return false;
-    const { call } = this;
-    const last = call.argc - 1;
-    const bytes = (call.off[last] + call.len[last] - call.off[0]) * MEMORY_PER_BYTE;
-    return this.isTight(row, QUEUED_PART, bytes + QUEUED_BYTES);
+    // Not only those that ask for memory in Redis: RENAME or EXPIRE may find none either.
+    if ((row.flags & WRITE) === 0) return false;
+    const bytes = requestBytes(this.call);
+    if (this.isTight(row, QUEUED_PART, bytes * MEMORY_PER_BYTE + QUEUED_BYTES)) return true;
+    return bytes > PAGE_BYTES && this.arenas.some((arena, i) => this.marked[i] === 1 && !hasRoom(arena, bytes * 2));
+  }
+
+  /**
+   * Whether the shards of the request in `call` have room for it in one piece, or make some, for which they are locked. Leaves its shards
+   * marked.
+   */
+  findsRoom(row: CommandRow): boolean {
+    const bytes = requestBytes(this.call) * 2;
+    this.mark(row);
+    const { marked, arenas } = this;
+    const isRoomy = (arena: Arena): boolean => hasRoom(arena, bytes);
+    if (arenas.every((arena, i) => marked[i] === 0 || isRoomy(arena))) return true;
+    this.lockMarked();
+    return arenas.every((arena, i) => marked[i] === 0 || findRoom(arena, bytes, WRITE_BYTES, isRoomy));
   }
 
   /** Whether the request in `call` is about such a shard. */

@@ -7,14 +7,13 @@ import { compactStep } from '../engine/alloc.ts';
 import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { arityFits, BLOCKING, type CommandTable, WRITE } from '../engine/command.ts';
-import { execute } from '../engine/execute.ts';
+import { executeAccepted } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasSingleKey, markShards } from '../engine/locks.ts';
 import { BatchReader } from '../engine/log/batch.ts';
 import { settingIndex } from '../engine/settings.ts';
 
 const DATABASES = settingIndex('databases');
-const NO_EVICTION = { makeRoom: () => true };
 /** Buckets looked at for expired keys after a command whose shard has some. */
 const EXPIRE_BUCKETS = 4;
 
@@ -70,7 +69,7 @@ export class Replayer {
       call.retried = (row.flags & BLOCKING) !== 0;
       const { errors } = reply;
       call.isReplay = true;
-      execute(call, row, NO_EVICTION);
+      executeAccepted(call, row);
       call.isReplay = false;
       reply.length = mark;
       if (reply.errors !== errors) this.failed(index);

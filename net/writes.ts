@@ -10,16 +10,13 @@ import type { Call } from '../engine/call.ts';
 import { type CommandRow, DENYOOM, WRITE } from '../engine/command.ts';
 import { Effect } from '../engine/effect.ts';
 import type { Eviction, EvictionGuard } from '../engine/eviction.ts';
-import { type Evictor, execute } from '../engine/execute.ts';
+import { execute, executeAccepted } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 import { usableSize } from '../engine/spans.ts';
 import { valueBytes } from '../engine/values.ts';
 import type { Proposals } from './replica/proposals.ts';
-
-/** On a replica the leader has made room before, and every replica must do the same. */
-const NO_EVICTION: Evictor = { makeRoom: () => true };
 
 /** Of a command that drew nothing, changed something, and came to an error all the same: one that filled its shard. */
 const FAILED_SEED = 1;
@@ -61,7 +58,9 @@ export class Writes implements EvictionGuard {
   perform(row: CommandRow): void {
     const { call, log } = this;
     if (this.proposals !== undefined) {
-      execute(call, row, NO_EVICTION);
+      // An entry of the group's log, or a read.
+      if ((row.flags & WRITE) !== 0) executeAccepted(call, row);
+      else row.run(call);
       return;
     }
     if (log === undefined || (row.flags & WRITE) === 0) {

@@ -2,12 +2,14 @@
  * A replicated node's commands, before the dispatcher runs any: writes go into the group's log instead, here or at the leader,
  * reads wait until they may be served. Main thread; called for each command.
  */
+
+import { PAGE_BYTES } from '../../engine/arena.ts';
 import type { Call } from '../../engine/call.ts';
 import { arityFits, BLOCKING, type CommandRow, DENYOOM, SCOPE_NONE, WRITE } from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
-import type { Request } from '../../engine/request.ts';
+import { requestBytes } from '../../engine/request.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { MEMORY_PER_BYTE } from '../dispatch-shards.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
@@ -171,13 +173,7 @@ export class ReplicaFront implements Front {
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
-    if (
-      this.isTight &&
-      (flags & DENYOOM) !== 0 &&
-      this.dispatcher.shards.isTight(row, RESERVED_PART, this.comingBytes)
-    ) {
-      return this.reject(ERR.ARENA_FULL);
-    }
+    if ((flags & DENYOOM) !== 0 && !this.findsRoom(row)) return this.reject(ERR.ARENA_FULL);
     if (row.name !== 'spop') {
       this.planning = undefined;
       proposals.stage(call, call, seed, target, seq, protocol);
@@ -195,6 +191,15 @@ export class ReplicaFront implements Front {
     if (plan === undefined) proposals.stage(call, call, 0, target, seq, protocol);
     else proposals.stage(plan.request, call, 0, plan.answer(target), seq, protocol);
     return QUEUED;
+  }
+
+  /** Whether every replica will have memory for the request in `call`, behind what is not applied yet. */
+  private findsRoom(row: CommandRow): boolean {
+    const { shards } = this.dispatcher;
+    const bytes = requestBytes(this.call);
+    const isLong = bytes > PAGE_BYTES;
+    if ((this.isTight || isLong) && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes)) return false;
+    return !isLong || shards.findsRoom(row);
   }
 
   // ---------------------------------------------------------------- blocking commands
@@ -431,9 +436,4 @@ export class Attempt implements ReplyTarget {
     if (NOT_APPLIED.equals(this.reply)) this.front.repeat(this);
     else this.session.resume();
   }
-}
-
-/** What it takes in an entry, or nearly so. */
-function requestBytes({ argc, off, len }: Request): number {
-  return off[argc - 1] + len[argc - 1] - off[0];
 }

@@ -10,6 +10,7 @@ import { engineRows } from '../../engine/commands/index.ts';
 import { wrongArity } from '../../engine/errors.ts';
 import { execute } from '../../engine/execute.ts';
 import { expireDue, tableOf } from '../../engine/keyspace.ts';
+import { freeBuried } from '../../engine/lazyfree.ts';
 import { Settings } from '../../engine/settings.ts';
 import { Shards } from '../../engine/shards.ts';
 import { TableWalk, tableVerify } from '../../engine/table.ts';
@@ -19,6 +20,7 @@ export type Arg = string | number | Uint8Array;
 
 const MIB = 1024 * 1024;
 const NO_EVICTION = { makeRoom: () => true };
+const FREED_BUCKETS = 1000;
 
 export class TestEngine {
   readonly settings = new Settings();
@@ -28,8 +30,12 @@ export class TestEngine {
   /** The time commands see; undefined: the wall clock. */
   nowMs: number | undefined;
 
-  constructor(options: { shards?: number; arenaBytes?: number; hashSeeds?: [number, number] } = {}) {
-    const { shards = 4, arenaBytes = 256 * MIB, hashSeeds = [1, 2] } = options;
+  /** Whether what is to be freed lazily is freed behind each command, as by a worker that has time. */
+  private readonly frees: boolean;
+
+  constructor(options: { shards?: number; arenaBytes?: number; hashSeeds?: [number, number]; frees?: boolean } = {}) {
+    const { shards = 4, arenaBytes = 256 * MIB, hashSeeds = [1, 2], frees = true } = options;
+    this.frees = frees;
     this.shards = Shards.create(shards, arenaBytes, 16, hashSeeds);
     this.call = new Call(this.shards, this.settings);
   }
@@ -63,7 +69,12 @@ export class TestEngine {
     if (row === undefined) call.reply.error(unknownCommand(this.table, call));
     else if (!arityFits(row, call.argc)) call.reply.error(wrongArity(row.name));
     else act(row);
-    if (row !== undefined && row.flags & WRITE) for (const arena of this.shards.arenas) compactStep(arena);
+    if (row !== undefined && row.flags & WRITE) {
+      for (const arena of this.shards.arenas) {
+        if (this.frees) while (freeBuried(arena, FREED_BUCKETS));
+        compactStep(arena);
+      }
+    }
     return Buffer.from(call.reply.u8.subarray(0, call.reply.length)).toString('latin1');
   }
 

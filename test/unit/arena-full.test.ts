@@ -3,8 +3,9 @@
  * goes or expires always can.
  */
 import { describe, expect, it } from 'vitest';
-import { alloc, free, KIND_FIXED, KIND_MEMBER, KIND_RECORD, verifyAlloc } from '../../engine/alloc.ts';
+import { alloc, free, hasRoom, KIND_FIXED, KIND_MEMBER, KIND_RECORD, verifyAlloc } from '../../engine/alloc.ts';
 import { type Arena, COUNTER_KEYS, PAGE_BYTES } from '../../engine/arena.ts';
+import { defragment } from '../../engine/defragment.ts';
 import { freeBuried } from '../../engine/lazyfree.ts';
 import { freePages } from '../../engine/pages.ts';
 import { Random } from '../../engine/random.ts';
@@ -172,4 +173,80 @@ describe('keys of a full shard', () => {
       }
     }
   }, 120_000);
+});
+
+describe('memory that was given back', () => {
+  const KEYS = 7000;
+
+  /** Fills the arena of one shard with small values, and deletes all keys but every eighth. */
+  function sparse(seed: number): TestEngine {
+    const engine = new TestEngine({ shards: 1, arenaBytes: 8 * MIB, hashSeeds: [seed, 4] });
+    const random = new Random(seed);
+    let count = 0;
+    while (engine.execute('set', `key:${count}`, 'v'.repeat(20 + random.below(100))) === '+OK\r\n') count++;
+    fillCollections(engine, random);
+    expect(count).toBeGreaterThan(KEYS);
+    for (let i = 0; i < count; i++) if (i % 8 > 0) engine.execute('del', `key:${i}`);
+    for (let i = 0; i < 8; i++) engine.execute('del', `set:${i}`);
+    while (freeBuried(engine.shards.arenas[0], 100));
+    return engine;
+  }
+
+  /** Blocks of every kind that can be moved. */
+  function fillCollections(engine: TestEngine, random: Random): void {
+    for (let i = 0; i < 20_000; i++) {
+      const member = `member:${random.below(5000)}`;
+      const key = random.below(16);
+      engine.execute('sadd', `set:${key}`, member);
+      engine.execute('zadd', `zset:${key}`, random.below(100), member);
+      engine.execute('hset', `hash:${key}`, member, 'x'.repeat(random.below(40)));
+      if (i % 8 === 0) engine.execute('rpush', `list:${key}`, member);
+      if (i % 8 === 4) engine.execute('xadd', `stream:${key}`, '*', 'f', member);
+    }
+  }
+
+  it.each([1, 2, 3])(
+    'serves values of every length, and everything that was moved is whole: seed %i',
+    (seed) => {
+      const engine = sparse(seed);
+      const [arena] = engine.shards.arenas;
+      const left = contents(engine);
+      for (const bytes of [10_000, 100_000, 300_000]) {
+        expect(engine.execute('set', `long:${bytes}`, 'x'.repeat(bytes))).toBe('+OK\r\n');
+        engine.verify();
+        verifyAlloc(arena);
+      }
+      expect(engine.execute('rpush', 'more', 'y'.repeat(9000))).toBe(':1\r\n');
+      expect(engine.execute('hset', 'fields', 'f', 'y'.repeat(20_000))).toBe(':1\r\n');
+      for (const bytes of [10_000, 100_000, 300_000]) engine.execute('del', `long:${bytes}`);
+      engine.execute('del', 'more', 'fields');
+      expect(contents(engine)).toEqual(left);
+    },
+    60_000,
+  );
+
+  /** Every key with its value, but for the time that it was used. */
+  function contents(engine: TestEngine): Map<string, string> {
+    const found = new Map<string, string>();
+    const names = engine
+      .run('keys', '*')
+      .split('\r\n')
+      .filter((line) => /:\d+$/.test(line));
+    for (const name of names) found.set(name, engine.run('dump', name));
+    return found;
+  }
+
+  it('takes a little at a time from a write, and goes on where it was', () => {
+    const engine = sparse(5);
+    const [arena] = engine.shards.arenas;
+    let tries = 0;
+    while (!hasRoom(arena, 700_000) && tries < 1000) {
+      if (!defragment(arena, () => hasRoom(arena, 700_000), 50_000)) break;
+      tries++;
+    }
+    expect(hasRoom(arena, 700_000)).toBe(true);
+    expect(tries).toBeGreaterThan(3);
+    engine.verify();
+    verifyAlloc(arena);
+  });
 });

@@ -15,7 +15,7 @@ type Kind = (typeof KINDS)[number];
 const BATCH = 500;
 
 function engineOf(arenaBytes = 64 * MIB): TestEngine {
-  return new TestEngine({ shards: 1, arenaBytes });
+  return new TestEngine({ shards: 1, arenaBytes, frees: false });
 }
 
 /** Bytes of blocks in use, without what the allocator itself needs, which stays. */
@@ -167,7 +167,7 @@ describe('eviction of big values', () => {
   const MEMBERS = 2000;
 
   function bounded(policy: (typeof MAXMEMORY_POLICIES)[number], shards: number) {
-    const engine = new TestEngine({ shards, arenaBytes: 64 * MIB });
+    const engine = new TestEngine({ shards, arenaBytes: 64 * MIB, frees: false });
     engine.settings.set('maxmemory-policy', MAXMEMORY_POLICIES.indexOf(policy));
     engine.settings.set('maxmemory', 4 * MIB);
     const evictor = makeEvictor(engine.shards, engine.settings, 0);
