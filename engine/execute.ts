@@ -2,7 +2,7 @@
  * Runs one command on the thread that holds its shards' locks: the checks that every command needs around its handler,
  * the same on the main thread and on workers.
  */
-import { ArenaFullError, hasRoom, hasRoomFor } from './alloc.ts';
+import { ArenaFullError, beLenient, hasRoom, hasRoomFor } from './alloc.ts';
 import { type Arena, COUNTER_DIRTY, PAGE_BYTES } from './arena.ts';
 import type { Call } from './call.ts';
 import { type CommandRow, DENYOOM, SCOPE_ALL, WRITE } from './command.ts';
@@ -48,7 +48,12 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
  */
 export function executeAccepted(call: Call, row: CommandRow): void {
   if ((row.flags & DENYOOM) !== 0) findsRoom(call, row, Number.POSITIVE_INFINITY);
-  run(call, row, Number.POSITIVE_INFINITY);
+  beLenient(true);
+  try {
+    run(call, row, Number.POSITIVE_INFINITY);
+  } finally {
+    beLenient(false);
+  }
 }
 
 /** Runs the handler; once more, if it finds its shard full, when moving about `budgetBytes` has helped. */

@@ -7,13 +7,14 @@ import { compactStep } from '../engine/alloc.ts';
 import { COUNTER_NEXT_EXPIRY } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { arityFits, BLOCKING, type CommandTable, WRITE } from '../engine/command.ts';
-import { executeAccepted } from '../engine/execute.ts';
+import { execute, executeAccepted } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasSingleKey, markShards } from '../engine/locks.ts';
 import { BatchReader } from '../engine/log/batch.ts';
 import { settingIndex } from '../engine/settings.ts';
 
 const DATABASES = settingIndex('databases');
+const NO_EVICTION = { makeRoom: () => true };
 /** Buckets looked at for expired keys after a command whose shard has some. */
 const EXPIRE_BUCKETS = 4;
 
@@ -69,7 +70,9 @@ export class Replayer {
       call.retried = (row.flags & BLOCKING) !== 0;
       const { errors } = reply;
       call.isReplay = true;
-      executeAccepted(call, row);
+      // One with a seed may have been refused then: a worker ran it, or it was done in part.
+      if (batch.hasSeed) execute(call, row, NO_EVICTION);
+      else executeAccepted(call, row);
       call.isReplay = false;
       reply.length = mark;
       if (reply.errors !== errors) this.failed(index);
