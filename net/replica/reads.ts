@@ -25,6 +25,9 @@ import type { Request } from '../../engine/request.ts';
 import type { Session } from '../session.ts';
 import { ANSWER_MS } from './forwards.ts';
 
+/** Nothing was applied for so long: reads that wait for an entry are told so. */
+const STUCK_MS = 3 * ANSWER_MS;
+
 export const LINEARIZABLE = 0;
 export const SESSION = 1;
 export const BOUNDED = 2;
@@ -63,6 +66,8 @@ export class Reads {
   private freshAtMs = Number.NEGATIVE_INFINITY;
   private token = 0;
   private applied: LogIndex = 0;
+  /** When an entry was applied last; of the tick. */
+  private advancedMs = 0;
   /** Of the tick. */
   private nowMs = 0;
 
@@ -79,9 +84,7 @@ export class Reads {
       // Behind the writes of its own that were answered since, on a follower before they are applied here.
       if (session.fence <= this.applied) return true;
       this.waiting.set(session, session.fence);
-      // What is in the log will be applied. A fence beyond may be one that nothing will ever reach.
-      if (session.fence <= this.core.state.log.lastIndex) session.unreadEnd = 0;
-      else this.noteWaiting(session);
+      this.noteWaiting(session);
       return false;
     }
     if (level === BOUNDED && session.fence <= this.applied && this.clockMs() - this.freshAtMs <= maxAgeMs) return true;
@@ -108,12 +111,20 @@ export class Reads {
 
   /** Whether the read that was not permitted has waited too long: for a leader to say from where on it may be served, or for a fence. */
   isLate(session: Session): boolean {
-    return session.unreadEnd !== 0 && this.nowMs - session.unreadSinceMs >= ANSWER_MS;
+    if (session.unreadEnd === 0 || this.nowMs - session.unreadSinceMs < ANSWER_MS) return false;
+    // What is in the log will be applied, unless nothing is any more. A fence beyond may be one that nothing will ever reach.
+    return session.fence <= this.applied || session.fence > this.core.state.log.lastIndex || this.isStuck;
+  }
+
+  /** Whether nothing has been applied for long: the disk takes nothing, say. */
+  private get isStuck(): boolean {
+    return this.nowMs - this.advancedMs >= STUCK_MS;
   }
 
   /** Whether the session waits for what this node does not have yet. */
   isBehind(session: Session): boolean {
-    return session.fence > this.applied;
+    if (session.fence > this.applied) return true;
+    return this.rounds.some(({ index, sessions }) => index > this.applied && sessions.includes(session));
   }
 
   /** At the end of a turn: asks for those that came in it. */
@@ -144,6 +155,7 @@ export class Reads {
 
   /** Everything up to `applied` is in the state. */
   advance(applied: LogIndex): void {
+    if (applied > this.applied) this.advancedMs = this.nowMs;
     this.applied = applied;
     for (let i = 0; i < this.rounds.length; ) {
       const { index, atMs, sessions, upTo } = this.rounds[i];
@@ -171,7 +183,7 @@ export class Reads {
     for (const session of this.asking) if (this.isLate(session)) session.resume();
     for (const session of this.waiting.keys()) if (this.isLate(session)) session.resume();
     for (const { index, sessions } of this.rounds) {
-      if (index !== 0) continue;
+      if (index !== 0 && !this.isStuck) continue;
       for (const session of sessions) if (this.isLate(session)) session.resume();
     }
   }

@@ -138,6 +138,31 @@ describe('a read whose index is known', () => {
   });
 });
 
+describe('a read of a node that applies nothing any more', () => {
+  it('is let go, whatever it waits for', () => {
+    const asked = new Asked();
+    const [unasked, fenced] = [new FakeSession(), new FakeSession()];
+    asked.permits(unasked);
+    asked.reads.ask();
+    asked.reads.answered({ token: asked.tokens[0], index: 7 });
+    fenced.fence = 7;
+    asked.log.lastIndex = 7;
+    expect(asked.permits(fenced, SESSION)).toBe(false);
+    asked.tick(2 * ANSWER_MS);
+    expect([unasked.resumed, fenced.resumed]).toEqual([0, 0]);
+    asked.reads.advance(6);
+    asked.tick(4 * ANSWER_MS);
+    expect([unasked.resumed, fenced.resumed]).toEqual([0, 0]);
+    asked.tick(5 * ANSWER_MS);
+    expect([unasked.resumed, fenced.resumed]).toEqual([1, 1]);
+    expect([asked.isLate(unasked), asked.isLate(fenced)]).toEqual([true, true]);
+    expect([
+      asked.reads.isBehind(unasked as unknown as Session),
+      asked.reads.isBehind(fenced as unknown as Session),
+    ]).toEqual([true, true]);
+  });
+});
+
 describe('a read behind a fence that is not in the log here', () => {
   it('is let go when it is late, at whatever level', () => {
     for (const level of [SESSION, BOUNDED, LINEARIZABLE]) {
