@@ -2,6 +2,7 @@
 import { liveBytes, verifyAlloc } from '../../engine/alloc.ts';
 import type { Arena } from '../../engine/arena.ts';
 import { flushDatabase, tableOf } from '../../engine/keyspace.ts';
+import { freeBuried } from '../../engine/lazyfree.ts';
 import { baseBytes } from '../../engine/pages.ts';
 import { type LoadOptions, loadPairs } from '../../engine/rdb/decode.ts';
 import { RdbError } from '../../engine/rdb/errors.ts';
@@ -242,6 +243,7 @@ export function bytesWithoutKeys(engine: TestEngine): number {
   let sum = 0;
   for (const arena of engine.shards.arenas) {
     for (let db = 0; db < 16; db++) flushDatabase(arena, db);
+    while (freeBuried(arena, 1000));
     sum += liveBytes(arena) - baseBytes(arena);
   }
   return sum;
