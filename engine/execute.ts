@@ -19,6 +19,8 @@ const LEAST_ROOM_BYTES = PAGE_BYTES;
 
 /** What handlers ask for beyond the bytes of their request, at the most (types/list.ts, rename.ts), is less. */
 const HANDLER_ROOM_BYTES = 1024 * 1024;
+/** What is moved for a command that was accepted before: everything, if need be. */
+const ACCEPTED_BYTES = 2 ** 31;
 
 /** Makes room below maxmemory before a write; false when it cannot. */
 export interface Evictor {
@@ -35,7 +37,7 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.OOM);
     return;
   }
-  if ((row.flags & DENYOOM) !== 0 && !findsRoom(call, row, WRITE_BYTES)) {
+  if ((row.flags & DENYOOM) !== 0 && !hasPlainRoom(call, row) && !findsRoom(call, row, WRITE_BYTES)) {
     call.reply.error(ERR.ARENA_FULL);
     return;
   }
@@ -47,13 +49,20 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
  * memory that was divided otherwise.
  */
 export function executeAccepted(call: Call, row: CommandRow): void {
-  if ((row.flags & DENYOOM) !== 0) findsRoom(call, row, Number.POSITIVE_INFINITY);
+  if ((row.flags & DENYOOM) !== 0 && !hasPlainRoom(call, row)) findsRoom(call, row, ACCEPTED_BYTES);
   beLenient(true);
-  try {
-    run(call, row, Number.POSITIVE_INFINITY);
-  } finally {
-    beLenient(false);
-  }
+  run(call, row, ACCEPTED_BYTES);
+  beLenient(false);
+}
+
+/** Whether a short request about one key finds room, which it nearly always does: two loads. */
+function hasPlainRoom(call: Call, row: CommandRow): boolean {
+  return (
+    row.lastKey === row.firstKey &&
+    row.keys === undefined &&
+    requestBytes(call) * 2 <= LEAST_ROOM_BYTES &&
+    hasRoom(call.arena, LEAST_ROOM_BYTES)
+  );
 }
 
 /** Runs the handler; once more, if it finds its shard full, when moving about `budgetBytes` has helped. */
@@ -63,15 +72,18 @@ function run(call: Call, row: CommandRow, budgetBytes: number): void {
   const { errors } = reply;
   const { position } = call.random;
   attempt(call, row);
-  // A handler that finds no room has changed nothing, or else it may not run again.
-  if (reply.errors !== errors && reply.lastError === 'OOM' && call.dirty === 0 && movesAny(call, row, budgetBytes)) {
-    reply.rewind(mark);
-    reply.errors = errors;
-    call.random.reseed(position);
-    call.effect?.clear();
-    attempt(call, row);
-  }
+  if (reply.errors !== errors && reply.lastError === 'OOM') runAgain(call, row, budgetBytes, mark, position);
   if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
+}
+
+/** A handler that found no room has changed nothing, or else it may not run again. */
+function runAgain(call: Call, row: CommandRow, budgetBytes: number, mark: number, position: number): void {
+  if (call.dirty !== 0 || !movesAny(call, row, budgetBytes)) return;
+  call.reply.rewind(mark);
+  call.reply.errors--;
+  call.random.reseed(position);
+  call.effect?.clear();
+  attempt(call, row);
 }
 
 function attempt(call: Call, row: CommandRow): void {
