@@ -51,7 +51,7 @@ import {
   S_TOP,
 } from './pages.ts';
 import { SNAPSHOT_SWEEPING } from './snapshot/epoch.ts';
-import { CK_COUNT, CURRENT, LIST_COUNT, MAX_SPAN_PAGES, reclaim } from './spans.ts';
+import { CK_COUNT, CURRENT, LIST_COUNT, MAX_CLASS_BYTES, MAX_SPAN_PAGES, reclaim } from './spans.ts';
 
 export { compactStep, registerRelocator } from './compact.ts';
 export {
@@ -126,7 +126,10 @@ export function resetArena(a: Arena): void {
  */
 export function canHold(a: Arena, bytes: number): boolean {
   if (hasRoom(a, bytes) || (reclaim(a) && hasRoom(a, bytes))) return true;
-  return isLenient && freePages(a) >= Math.max(ALLOCATIONS, Math.ceil(bytes / PAGE_BYTES));
+  if (!isLenient) return false;
+  const pages = Math.ceil(bytes / PAGE_BYTES);
+  // One block may be asked for, to save memory: that must not fail where it need not be had.
+  return freePages(a) >= Math.max(ALLOCATIONS, pages) && (bytes > MAX_CLASS_BYTES || longestRun(a) >= pages);
 }
 
 let isLenient = false;

@@ -13,6 +13,7 @@ import { requestBytes } from './request.ts';
 import { settingIndex } from './settings.ts';
 
 const MAXMEMORY = settingIndex('maxmemory');
+const APPENDONLY = settingIndex('appendonly');
 
 /** `canHold` for this much is two loads, and leaves 1 MiB for what a command needs beyond its bytes (splits, directories). */
 const LEAST_ROOM_BYTES = PAGE_BYTES;
@@ -131,9 +132,14 @@ function findsRoom(call: Call, row: CommandRow, budgetBytes: number): boolean {
   return true;
 }
 
-/** The same where there is none in one piece. What has a single key needs one no longer than its longest argument. */
+/**
+ * The same where there is none in one piece. What has a single key needs one no longer than its longest argument; but what is logged
+ * has to find room again when it is replayed, in memory that is divided otherwise.
+ */
 function makesRoom(call: Call, row: CommandRow, bytes: number, budgetBytes: number): boolean {
-  const longest = hasSingleKey(row) && bytes > LEAST_ROOM_BYTES ? longestArgument(call) : Number.POSITIVE_INFINITY;
+  const isLogged = call.settings.f64[APPENDONLY] !== 0;
+  const longest =
+    hasSingleKey(row) && !isLogged ? Math.max(PAGE_BYTES, longestArgument(call)) : Number.POSITIVE_INFINITY;
   const isRoomy = (a: Arena): boolean => hasRoom(a, bytes) || hasRoomFor(a, bytes, longest);
   return shardsOf(call, row).every((arena) => findRoom(arena, bytes, budgetBytes, isRoomy));
 }

@@ -241,7 +241,7 @@ describe('memory that was given back', () => {
     const [arena] = engine.shards.arenas;
     let tries = 0;
     while (!hasRoom(arena, 700_000) && tries < 1000) {
-      if (!defragment(arena, () => hasRoom(arena, 700_000), 50_000)) break;
+      if (!defragment(arena, () => hasRoom(arena, 700_000), 100_000)) break;
       tries++;
     }
     expect(hasRoom(arena, 700_000)).toBe(true);
