@@ -21,10 +21,7 @@ export type Policy = 'everysec' | 'always';
 export const PIPELINES = [1, 16];
 
 /** Requests of a run, so that it takes some seconds: several of the log's syncs fall into it. */
-const REQUESTS: Record<Policy, Record<number, number>> = {
-  everysec: { 1: 400_000, 16: 5_000_000 },
-  always: { 1: 50_000, 16: 500_000 },
-};
+const REQUESTS: Record<number, number> = { 1: 400_000, 16: 5_000_000 };
 const WARM_UP_REQUESTS = 200_000;
 const QUICK = 0.05;
 /** Longer than the second after which everything is written and synced: the CPU for that belongs to the run. */
@@ -49,13 +46,13 @@ export function logSpec(side: Side, policy: Policy): ServerSpec {
   return specOf(side, `${LOG_OPTIONS} --appendfsync ${policy}`);
 }
 
-export function requestsOf(plan: Plan, policy: Policy, pipeline: number): number {
-  return REQUESTS[policy][pipeline] * (plan.quick ? QUICK : 1);
+export function requestsOf(plan: Plan, pipeline: number): number {
+  return REQUESTS[pipeline] * (plan.quick ? QUICK : 1);
 }
 
 /** The load as it is told. */
 export function loadCommand(plan: Plan): string {
-  return benchmarkWords(plan.firstPort, benchmarkLoad('set', 16, requestsOf(plan, 'everysec', 16))).join(' ');
+  return benchmarkWords(plan.firstPort, benchmarkLoad('set', 16, requestsOf(plan, 16))).join(' ');
 }
 
 async function measure(server: Server, pipeline: number, requests: number): Promise<LogSample> {
@@ -73,11 +70,11 @@ export async function measureThroughput(plan: Plan, policy: Policy, oneCore: boo
   for (let round = 0; round < plan.rounds; round++) {
     await withBoth(specs, plan.firstPort, async (servers) => {
       progress(`round ${round + 1} of ${plan.rounds}: warming up, appendfsync ${policy}${where}`);
-      const warmUp = Math.min(WARM_UP_REQUESTS, requestsOf(plan, policy, 16));
+      const warmUp = Math.min(WARM_UP_REQUESTS, requestsOf(plan, 16));
       await inTurn(servers, round, (server) => benchmark(server, 'set', 16, warmUp));
       for (const pipeline of PIPELINES) {
         progress(`round ${round + 1} of ${plan.rounds}: SET -P ${pipeline}, appendfsync ${policy}${where}`);
-        const requests = requestsOf(plan, policy, pipeline);
+        const requests = requestsOf(plan, pipeline);
         const pair = await inTurn(servers, round, (server) => measure(server, pipeline, requests));
         pairs.push({ policy, oneCore, pipeline, round, ...pair });
       }
