@@ -25,5 +25,5 @@ EXPOSE 6379
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["node", "-e", "const s=require('net').connect(6379,()=>s.write('PING\\r\\n'));s.on('data',()=>process.exit(0));s.on('error',()=>process.exit(1))"]
 # A container is reached from outside, so it listens on every address; give --requirepass where others can reach it too.
-ENTRYPOINT ["node", "dist/net/main.js"]
-CMD ["--bind", "0.0.0.0", "--dir", "/data"]
+# Arguments to the container come behind these, and overrule them.
+ENTRYPOINT ["node", "dist/net/main.js", "--bind", "0.0.0.0", "--dir", "/data"]

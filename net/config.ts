@@ -254,7 +254,9 @@ export class Config {
       const wanted = new Map<string, { lines: string[]; atEnd: boolean }>();
       for (const name of OPTION_NAMES) {
         const atEnd = this.included.has(name);
-        if (this.text(name) === defaultEntry(name).text && !inFile.has(name) && !atEnd) continue;
+        // The next start may be from elsewhere, so where this one was is always told.
+        const isDefault = name !== 'dir' && this.text(name) === defaultEntry(name).text;
+        if (isDefault && !inFile.has(name) && !atEnd) continue;
         const lines = optionOf(name).kind.lines(this.get(name));
         wanted.set(name, { lines: lines.map((words) => [name, ...words.map(quoteWord)].join(' ')), atEnd });
       }

@@ -66,7 +66,10 @@ const HAND_OVER_US = 100;
 const HEAVY_US = 1000;
 const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
 
-/** Rows that tell what is to be logged in their place (engine/effect.ts): always, or when they trim approximately. */
+/**
+ * Rows that are logged when they have run: those that tell what is to be logged in their place (engine/effect.ts), always or when they
+ * trim approximately, and those that name a database, of which a replay has to know that they had succeeded.
+ */
 const TELLS = 1;
 const TELLS_TRIM = 2;
 
@@ -135,6 +138,9 @@ export class Dispatcher implements Executor {
     this.single = Uint8Array.from(table.rows, (row, id) => (id < this.firstMainRow && hasSingleKey(row) ? 1 : 0));
     const tells = new Map([
       ['spop', TELLS],
+      ['move', TELLS],
+      ['copy', TELLS],
+      ['swapdb', TELLS],
       ['xadd', TELLS_TRIM],
       ['xtrim', TELLS_TRIM],
     ]);
@@ -183,12 +189,12 @@ export class Dispatcher implements Executor {
       if (text !== '' && !this.blocking.hasEnded(session)) return this.refuse(session, id, text);
     }
     const clients = session.clients;
-    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row)) {
+    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row) && !this.blocking.hasEnded(session)) {
       this.shards.unfence(session.id);
       return STALLED;
     }
     if (this.awaited.size > 0 && this.awaited.has(session.id)) return this.stall(session);
-    if (this.writes.mustWait(row)) return this.stall(session);
+    if (this.writes.mustWait(row) && !this.blocking.hasEnded(session)) return this.stall(session);
     if (id === this.readRow) return this.readPrefix.execute(session);
     return this.place(session, row, id);
   }

@@ -76,7 +76,8 @@ export class Persistence {
     const { config } = this;
     config.onChange('appendfsync', (policy) => {
       this.writer?.setPolicy(policy);
-      // Writes that waited for what is under way to the disk need not any more.
+      // Replies and writes that waited for the disk need not any more, or not so long.
+      this.dispatcher.clients?.scheduler.releaseHeld();
       this.dispatcher.log?.advance();
       this.dispatcher.resumeStalled();
       return undefined;

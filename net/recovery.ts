@@ -12,6 +12,7 @@ import { flushDatabase } from '../engine/keyspace.ts';
 import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { RdbError } from '../engine/rdb/errors.ts';
+import { RDB_OPCODE_AUX } from '../engine/rdb/opcodes.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
 import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
 import type { SnapshotHeader } from '../engine/snapshot/file.ts';
@@ -72,8 +73,7 @@ export class Recovery {
    * operator should read.
    */
   async loadBase(directory: string, rdbFile: string, replays: boolean): Promise<Loaded> {
-    const left = removeTemporary(realDisk, directory);
-    if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
+    this.tidy(directory);
     const choice = newestWhole(realDisk, directory, () => false);
     const path = join(directory, rdbFile);
     const rdbIndex = existsSync(path) ? logIndexOf(path) : undefined;
@@ -82,6 +82,12 @@ export class Recovery {
     }
     if (rdbIndex !== undefined) return this.loadRdb(path, rdbIndex, !replays);
     return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
+  }
+
+  /** At start, before anything is read: removes what snapshots that never ended have left, and makes the names of the others durable. */
+  tidy(directory: string): void {
+    const left = removeTemporary(realDisk, directory);
+    if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
   }
 
   /** Empties all shards. */
@@ -271,6 +277,8 @@ function seconds(startedAt: number): string {
 
 /** The facts of an RDB file lie at its beginning. */
 const FACTS_BYTES = 512;
+/** `REDIS` and four digits. */
+const RDB_MAGIC_BYTES = 9;
 
 /** The last entry of the log that an RDB file contains, if we wrote it; 0 for one from elsewhere. */
 function logIndexOf(path: string): number {
@@ -278,9 +286,32 @@ function logIndexOf(path: string): number {
   const file = openSync(path, 'r');
   const length = readSync(file, bytes, 0, FACTS_BYTES, 0);
   closeSync(file);
-  const at = bytes.subarray(0, length).indexOf(LOG_INDEX_FACT);
-  if (at < 0) return 0;
-  // Behind the name a string: one byte of length, and digits.
-  const digits = at + LOG_INDEX_FACT.length;
-  return Number(bytes.toString('latin1', digits + 1, digits + 1 + bytes[digits]));
+  const index = Number(factOf(bytes.subarray(0, length), LOG_INDEX_FACT) ?? 0);
+  return Number.isSafeInteger(index) && index > 0 ? index : 0;
+}
+
+/** What an RDB file says about itself under this name. Only facts are looked at: a key may have the same name. */
+function factOf(bytes: Buffer, name: string): string | undefined {
+  let at = RDB_MAGIC_BYTES;
+  /** The next string as it is, or of a number; undefined at the end, or for forms that nobody writes here. */
+  const text = (): string | undefined => {
+    const form = bytes[at++];
+    if (form === undefined || form >= 0xc3 || (form & 0xc0) === 0x80) return undefined;
+    if (form >= 0xc0) {
+      const width = 1 << (form & 3);
+      at += width;
+      return at > bytes.length ? undefined : `${bytes.readIntLE(at - width, width)}`;
+    }
+    const length = form < 0x40 ? form : ((form & 0x3f) << 8) | bytes[at++];
+    at += length;
+    return at > bytes.length ? undefined : bytes.toString('latin1', at - length, at);
+  };
+  while (bytes[at] === RDB_OPCODE_AUX) {
+    at++;
+    const key = text();
+    const value = text();
+    if (key === undefined || value === undefined) return undefined;
+    if (key === name) return value;
+  }
+  return undefined;
 }

@@ -15,6 +15,8 @@ import { settingIndex } from '../engine/settings.ts';
 
 const DATABASES = settingIndex('databases');
 const NO_EVICTION = { makeRoom: () => true };
+/** Commands that had succeeded with a database in their arguments fail for no other reason. */
+const NAMES_DATABASE = new Set(['move', 'copy', 'swapdb']);
 /** Buckets looked at for expired keys after a command whose shard has some. */
 const EXPIRE_BUCKETS = 4;
 
@@ -89,6 +91,11 @@ export class Replayer {
     if (call.reply.lastError === 'OOM' && !this.batch.hasSeed) {
       throw new ReplayError(
         `the log cannot be run again, there is no room: ${what}. Start with a larger --arena-size, or more --shards`,
+      );
+    }
+    if (!this.batch.hasSeed && NAMES_DATABASE.has(call.row?.name ?? '')) {
+      throw new ReplayError(
+        `the log cannot be run again: ${what}. It is about another database: start with more --databases`,
       );
     }
     if (!this.batch.hasSeed) this.unexpected ||= what;

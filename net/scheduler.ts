@@ -16,7 +16,8 @@ import type { Session } from './session.ts';
 export interface ReplyGate {
   /** The entry that has to be durable before the replies written now may go out; 0 for none. */
   readonly awaitedIndex: number;
-  readonly durableIndex: number;
+  /** Replies that wait for this entry, or an earlier one, may go out. */
+  readonly releasedIndex: number;
 }
 
 /** Replies of a turn that wait for the log: session i's are bytes[ranges[2i], ranges[2i + 1]). */
@@ -199,9 +200,9 @@ export class Scheduler {
   /** The log has gone on: writes what waited for it. */
   releaseHeld(): void {
     if (this.held.length === 0) return;
-    const durable = this.gate === undefined ? Number.POSITIVE_INFINITY : this.gate.durableIndex;
+    const released = this.gate === undefined ? Number.POSITIVE_INFINITY : this.gate.releasedIndex;
     let count = 0;
-    while (count < this.held.length && this.held[count].index <= durable) count++;
+    while (count < this.held.length && this.held[count].index <= released) count++;
     const free = this.held.splice(0, count);
     for (const { bytes, sessions, ranges } of free) {
       let reusable = bytes.length <= KEPT_REPLY_BYTES && this.spare.length < SPARE_BUFFERS;

@@ -376,7 +376,7 @@ export class Session {
   /** What a command leaves to do when the session is in an unusual state, or the command is another thread's now. */
   private settle(outcome: typeof DONE | typeof QUEUED, mark: number): void {
     const reply = this.executor.call.reply;
-    const muted = this.replyMode === REPLY_OFF || this.replyMode === REPLY_SKIP;
+    const muted = this.isMuted;
     if (outcome === QUEUED) {
       if (muted) (this.mutedSeqs ??= new Set()).add(this.nextSeq);
       this.nextSeq = (this.nextSeq + 1) >>> 0;
@@ -401,6 +401,11 @@ export class Session {
   private endSkip(): void {
     if (this.replyMode === REPLY_SKIP_NEXT) this.replyMode = REPLY_SKIP;
     else if (this.replyMode === REPLY_SKIP) this.setReplyMode(REPLY_ON);
+  }
+
+  /** Whether the reply to the request that runs is kept back. */
+  get isMuted(): boolean {
+    return this.replyMode === REPLY_OFF || this.replyMode === REPLY_SKIP;
   }
 
   setReplyMode(mode: ReplyMode): void {

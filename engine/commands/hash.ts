@@ -41,8 +41,10 @@ function setFields(c: Call): number {
     c.reply.error(ERR.WRONGTYPE);
     return -1;
   }
-  for (let i = 2; i < c.argc; i += 2) record = hashSet(c, record, i, c.buf, c.off[i + 1], c.len[i + 1]);
-  c.dirty += (c.argc - 2) >> 1;
+  for (let i = 2; i < c.argc; i += 2) {
+    record = hashSet(c, record, i, c.buf, c.off[i + 1], c.len[i + 1]);
+    c.dirty++;
+  }
   return hashSize(a, record) - had;
 }
 

@@ -62,7 +62,15 @@ function push(c: Call, front: boolean, onlyExisting: boolean): void {
   const a = c.arena;
   if (!isList(a, record)) return c.reply.error(ERR.WRONGTYPE);
   const fill = listFill(c);
-  for (let i = 2; i < c.argc; i++) record = listPush(a, record, front, c.buf, c.off[i], c.len[i], fill);
+  let i = 2;
+  try {
+    for (; i < c.argc; i++) record = listPush(a, record, front, c.buf, c.off[i], c.len[i], fill);
+  } catch (error) {
+    // No room for one of them: none is pushed. The record may have moved.
+    record = lookupWrite(c, 1);
+    while (i-- > 2) record = listDropOne(a, record, front);
+    throw error;
+  }
   c.dirty += c.argc - 2;
   c.reply.int(listLength(a, record));
 }

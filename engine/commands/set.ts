@@ -12,6 +12,7 @@ import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import { HEAD_EXPIRY, recordExpiry, TYPE_SET } from '../record.ts';
 import { MemberList } from '../types/member-list.ts';
 import { MemberWalk } from '../types/member-walk.ts';
+import { membersCost } from '../types/members.ts';
 import {
   areIntegers,
   createSet,
@@ -32,23 +33,28 @@ import { keysAfterCount } from './zset-combine.ts';
 
 const walk = new MemberWalk();
 
+/** Below this many bytes the room that every command finds is enough. */
+const UNCHECKED_BYTES = 512 * 1024;
+
 function sadd(c: Call): void {
   let record = lookupWrite(c, 1);
   const a = c.arena;
-  let had = 0;
+  if (record !== 0 && !isSet(a, record)) return c.reply.error(ERR.WRONGTYPE);
+  const last = c.argc - 1;
+  const cost = membersCost(c.argc - 2, c.off[last] + c.len[last] - c.off[1]);
+  if (cost >= UNCHECKED_BYTES && !canHold(a, cost)) return c.reply.error(ERR.ARENA_FULL);
+  const before = c.dirty;
   if (record === 0) {
     record = createSet(c, 1, 2, c.argc);
-  } else {
-    if (!isSet(a, record)) return c.reply.error(ERR.WRONGTYPE);
-    had = setSize(a, record);
+    c.dirty += setSize(a, record);
   }
   for (let i = 2; i < c.argc; i++) {
     const to = setAdd(c, record, c.buf, c.off[i], c.len[i]);
-    if (to !== 0) record = to;
+    if (to === 0) continue;
+    record = to;
+    c.dirty++;
   }
-  const added = setSize(a, record) - had;
-  c.dirty += added;
-  c.reply.int(added);
+  c.reply.int(c.dirty - before);
 }
 
 function srem(c: Call): void {

@@ -123,9 +123,10 @@ export function addMembers(
       zsetAdd(c, 1, change.record, first + i * step, scores[i], conditions);
       if (change.outcome === OUT_ADDED) added++;
       else if (change.outcome === OUT_UPDATED) updated++;
+      else continue;
+      c.dirty++;
     }
   }
-  c.dirty += added + updated;
   c.reply.int(changed ? added + updated : added);
 }
 

@@ -50,8 +50,13 @@ export class LogFront {
   }
 
   /** The last entry that a loss of power would not take. */
-  get durableIndex(): number {
+  private get durableIndex(): number {
     return this.link.numbers[NUMBER_DURABLE];
+  }
+
+  /** The last entry whose replies may go out: any, once appendfsync is not `always` any more. */
+  get releasedIndex(): number {
+    return this.repliesWait ? this.durableIndex : Number.POSITIVE_INFINITY;
   }
 
   /** The entry that has to be durable before replies may go out; 0 for none. */

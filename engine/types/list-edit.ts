@@ -75,10 +75,18 @@ export function nodeReplace(
     shrinkNode(a, gapNode);
     return;
   }
+  const old = a.u8.slice(at, at + oldBytes);
   const hole = openGap(a, node, at - node, oldBytes, 0, fill);
   a.u32[(node + NODE_COUNT) >>> 2]--;
   a.u32[(root + ROOT_COUNT) >>> 2]--;
-  insertBetween(a, root, node, hole, buf, start, length, fill);
+  try {
+    insertBetween(a, root, node, hole, buf, start, length, fill);
+  } catch (error) {
+    // There was no room. What was taken out goes back: the node has room for it, at an end of it if it was cut there meanwhile.
+    a.u8.set(old, openGap(a, node, hole - node, 0, oldBytes, fill));
+    countEntry(a, root, node);
+    throw error;
+  }
 }
 
 function countEntry(a: Arena, root: Offset, node: Offset): void {

@@ -3,7 +3,7 @@
  *
  * What may have reached the leader's log is never sent again: when the connection is lost, or the answer does not come in
  * time, the client reads `UNKNOWN`. Only a leader that says that it is none (and so has done nothing) makes this node ask
- * the next one. Consecutive writes of one session in a turn travel as one message.
+ * the next one. Writes of one session that follow each other in a turn travel as one message, and so do their replies.
  *
  * The leader stages forwarded writes like its own, in the order in which they came from each peer.
  */
@@ -48,6 +48,8 @@ interface Sent {
   readonly session: Session | undefined;
   readonly database: number;
   readonly resp: number;
+  /** Whether CLIENT REPLY keeps all their replies back, else none. */
+  readonly isMuted: boolean;
   readonly seqs: number[];
   bytes: Uint8Array;
   length: number;
@@ -93,8 +95,12 @@ export class Forwards {
   ): void {
     const last = this.outgoing[this.outgoing.length - 1];
     let sent = last;
+    const isMuted = session?.isMuted === true;
     if (
       last === undefined ||
+      // What this node answers itself between two of them has a number, and its place among their replies.
+      (last.seqs[last.seqs.length - 1] + 1) >>> 0 !== seq ||
+      last.isMuted !== isMuted ||
       last.to !== 0 ||
       last.length >= SENT_BYTES ||
       last.target !== target ||
@@ -107,6 +113,7 @@ export class Forwards {
         session,
         database,
         resp,
+        isMuted,
         seqs: [],
         bytes: new Uint8Array(FIRST_BYTES),
         length: 0,

@@ -141,7 +141,7 @@ export class ReplicaFront implements Front {
 
   private write(session: Session, row: CommandRow): Outcome {
     if (requestBytes(this.call) > LONGEST_WRITE) return this.reject(TOO_LONG_TEXT);
-    if ((row.flags & BLOCKING) !== 0) return this.blocking(session);
+    if ((row.flags & BLOCKING) !== 0) return this.blocking(session, row);
     if (session.windowFull) return this.dispatcher.stall(session);
     const { leader } = this.core.state;
     if (this.core.isLeader) {
@@ -172,8 +172,8 @@ export class ReplicaFront implements Front {
     }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
-    if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return this.reject(ERR.OOM);
-    if ((flags & DENYOOM) !== 0 && !this.findsRoom(row)) return this.reject(ERR.ARENA_FULL);
+    const refusal = this.refusalFor(row, flags);
+    if (refusal !== '') return this.reject(refusal);
     if (row.name !== 'spop') {
       this.planning = undefined;
       proposals.stage(call, call, seed, target, seq, protocol);
@@ -193,6 +193,13 @@ export class ReplicaFront implements Front {
     return QUEUED;
   }
 
+  /** Why there is no memory for the request in `call`; '' where there is. */
+  private refusalFor(row: CommandRow, flags: number): string {
+    if ((flags & DENYOOM) === 0) return '';
+    if (!this.dispatcher.writes.mayGrow()) return ERR.OOM;
+    return this.findsRoom(row) ? '' : ERR.ARENA_FULL;
+  }
+
   /** Whether every replica will have memory for the request in `call`, behind what is not applied yet. */
   private findsRoom(row: CommandRow): boolean {
     const { shards } = this.dispatcher;
@@ -205,7 +212,7 @@ export class ReplicaFront implements Front {
   // ---------------------------------------------------------------- blocking commands
 
   /** A blocking command is an entry like others; when it finds nothing its session waits, and it is proposed again. */
-  private blocking(session: Session): Outcome {
+  private blocking(session: Session, row: CommandRow): Outcome {
     const { call, dispatcher } = this;
     if (session.hasOutstanding) return dispatcher.stall(session);
     const waiter = dispatcher.blocking.of(session);
@@ -228,8 +235,11 @@ export class ReplicaFront implements Front {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
       if (this.trouble !== '') return this.rejectBlocking(session, this.trouble);
+      const refusal = this.refusalFor(row, row.flags);
+      if (refusal !== '') return this.rejectBlocking(session, refusal);
       this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {
+      if (requestBytes(call) > LONGEST_FORWARD) return this.rejectBlocking(session, TOO_LONG_HERE_TEXT);
       this.forwards.add(call, call.db, session.protocol | (next.isRetry ? RETRIES : 0), next, session, 0);
     } else {
       return this.isLeaderless ? this.rejectBlocking(session, this.leaderlessText) : this.wait(session);

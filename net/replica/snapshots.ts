@@ -54,7 +54,7 @@ export class Snapshots implements GroupSnapshots {
   /** Before the replica begins: loads the newest snapshot that is there, which its log then begins behind. */
   async load(): Promise<{ loaded: Loaded; meta: SnapshotMeta } | undefined> {
     // A snapshot whose name may not be durable yet is not relied on before it is.
-    realDisk.syncDirectory(this.directory);
+    this.recovery.tidy(this.directory);
     const loaded = await this.recovery.loadNewest(this.directory);
     if (loaded?.snapshot === undefined) return undefined;
     return { loaded, meta: this.adopt(loaded.snapshot.path, loaded.snapshot.header) };

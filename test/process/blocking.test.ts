@@ -290,6 +290,21 @@ describe.each(TARGETS)('%s', (_name, start) => {
     expect(await reply).toBe(bulks('k', 'a'));
   });
 
+  it('tells who has waited long enough, or is to wait no more, while clients pause', async () => {
+    const ended = (await waits('blpop', 'k', '0')).reply;
+    const late = (await waits('blpop', 'k', '0.2')).reply;
+    const ids = [...(await main.run('client', 'list')).matchAll(/id=(\d+) .*flags=b/g)].map((match) => match[1]);
+    const startedAt = performance.now();
+    await main.pipeline([
+      ['client', 'pause', '3000', 'write'],
+      ['client', 'unblock', ids[0], 'error'],
+    ]);
+    expect(await ended).toMatch(/^-UNBLOCKED/);
+    expect(await late).toBe(NONE);
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+    await main.run('client', 'unpause');
+  });
+
   it('hands an element on through a chain of moves', async () => {
     const last = await waits('blpop', 'c', '0');
     const middle = await waits('blmove', 'b', 'c', 'left', 'right', '0');

@@ -148,3 +148,43 @@ describe('ONCE', () => {
     );
   }, 60_000);
 });
+
+describe('a pipeline to a node that does not lead', () => {
+  it.each([
+    [
+      'what it answers itself between writes',
+      [['ping'], ['incr', 'a'], ['echo', 'x'], ['incr', 'a'], ['nosuch'], ['del', 'a']],
+    ],
+    [
+      'replies that nobody wants',
+      [['client', 'reply', 'off'], ['incr', 'a'], ['client', 'reply', 'on'], ['incr', 'a'], ['ping']],
+    ],
+    [
+      'one reply that nobody wants',
+      [
+        ['client', 'reply', 'skip'],
+        ['incr', 'a'],
+        ['incr', 'a'],
+        ['incr', 'a'],
+        ['del', 'a'],
+      ],
+    ],
+  ])('is answered in its order: %s', async (_, commands) => {
+    const leader = await cluster.waitForLeader();
+    const answers: string[] = [];
+    for (const node of [leader, cluster.others(leader)[0]]) {
+      const client = await connect(node);
+      const [first, ...rest] = commands as [Arg[], ...Arg[][]];
+      await client.run('del', 'a');
+      // Those without a reply leave the last ones open; the marker at the end closes the count.
+      const replies = [...[['set', 'a', '1'], first], ...rest, ['echo', 'end']].map((each) => client.run(...each));
+      const got: string[] = [];
+      for (const reply of replies) {
+        got.push(await reply);
+        if (got.at(-1) === '$3\r\nend\r\n') break;
+      }
+      answers.push(got.join(''));
+    }
+    expect(answers[1]).toBe(answers[0]);
+  });
+});

@@ -250,3 +250,57 @@ describe('memory that was given back', () => {
     verifyAlloc(arena);
   });
 });
+
+describe('a command with many elements that finds no room', () => {
+  it('SADD adds none', () => {
+    const engine = new TestEngine({ shards: 1, arenaBytes: 4 * MIB });
+    const members = Array.from({ length: 60_000 }, (_, i) => i.toString(36).padStart(4, 'x'));
+    expect(engine.run('sadd', 'k', ...members)).toBe(OOM);
+    expect([engine.line('EXISTS k'), engine.call.dirty]).toEqual([':0\r\n', 0]);
+  });
+
+  // Nodes of several pages, which need free pages that follow each other: there are none.
+  it.each([-4, -5])(
+    'pushes and LSET change all or nothing, fill %d',
+    (fill) => {
+      const engine = new TestEngine({ shards: 1, arenaBytes: 8 * MIB });
+      engine.settings.set('list-max-listpack-size', fill);
+      const [arena] = engine.shards.arenas;
+      const random = new Random(3 - fill);
+      const list: string[] = [];
+      const pages: number[] = [];
+      let refused = 0;
+      const expectList = (): void => {
+        const found = list.map((_, i) => engine.run('lindex', 'L', i));
+        expect(found).toEqual(list.map((text) => `$${text.length}\r\n${text}\r\n`));
+        expect(engine.line('LLEN L')).toBe(`:${list.length}\r\n`);
+      };
+      for (let round = 0; round < 6; round++) {
+        for (let i = 0; i < 60; i++) {
+          const text = `${round}.${i}:${'o'.repeat(random.below(1500))}`;
+          if (engine.execute('rpush', 'L', text) !== OOM) list.push(text);
+        }
+        while (freePages(arena) > 0) pages.push(alloc(arena, PAGE_BYTES, KIND_FIXED));
+        for (let i = 0; i < pages.length; i += 2) free(arena, pages[i]);
+        for (let step = 0; step < 40; step++) {
+          const texts = Array.from(
+            { length: 1 + random.below(8) },
+            (_, i) => `${step}+${i}:${'n'.repeat(random.below(6000))}`,
+          );
+          const at = random.below(list.length);
+          const isSet = random.below(2) === 0;
+          const reply = isSet ? engine.execute('lset', 'L', at, texts[0]) : engine.execute('rpush', 'L', ...texts);
+          if (reply === OOM) refused++;
+          else if (isSet) list[at] = texts[0];
+          else list.push(...texts);
+          expectList();
+        }
+        for (let i = 1; i < pages.length; i += 2) free(arena, pages[i]);
+        pages.length = 0;
+      }
+      expect(refused).toBeGreaterThan(20);
+      verifyAlloc(arena);
+    },
+    60_000,
+  );
+});

@@ -26,6 +26,13 @@ describe('Replayer', () => {
     expect(waited.line('LRANGE l 0 -1')).toBe('*1\r\n$1\r\nb\r\n');
   });
 
+  it.each(['MOVE k 15', 'COPY k c DB 15', 'SWAPDB 0 15'])(
+    'ends at %s where there is no such database any more',
+    (command) => {
+      expect(() => replayed(['SET k v', command], { databases: 8 })).toThrow(/start with more --databases/);
+    },
+  );
+
   it('makes strings as long as they were, whatever proto-max-bulk-len is now', () => {
     const commands = ['SETRANGE s 5000 x', 'APPEND s y', 'SETBIT b 80000 1', 'BITFIELD f SET u8 #9000 7'];
     const engine = replayed(commands, { 'proto-max-bulk-len': 100 });

@@ -386,7 +386,7 @@ test('an idle client is disconnected after the timeout', async () => {
 });
 
 test('replies that waited for the log go before newer ones, also when another connection that waited ends', async () => {
-  const gate = { awaitedIndex: 1, durableIndex: 0 };
+  const gate = { awaitedIndex: 1, releasedIndex: 0 };
   clients.scheduler.gate = gate;
   const other = MemoryTransport.open(clients);
   send(session, request('SET', 'a', '1'));
@@ -397,7 +397,7 @@ test('replies that waited for the log go before newer ones, also when another co
   // The log comes as far in the middle of a turn.
   send(other.session, request('GET', 'b'));
   gate.awaitedIndex = 0;
-  gate.durableIndex = 1;
+  gate.releasedIndex = 1;
   clients.scheduler.releaseHeld();
   await turn();
   expect(transport.output).toBe('+OK\r\n');
