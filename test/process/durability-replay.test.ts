@@ -238,6 +238,21 @@ describe('a log that cannot be run again', () => {
 });
 
 describe('without a log', () => {
+  it(
+    'an RDB file with a key that is named like a fact of ours begins a log as any other',
+    async () => {
+      await start(['--save-format', 'rdb']);
+      await node?.ask(['SET', 'millrace-log-index', 'abc'], ['SAVE']);
+      await node?.kill();
+      await start(ALWAYS);
+      expect(await node?.ask(['INCR', 'n'])).toEqual([':1\r\n']);
+      await node?.kill();
+      await start(ALWAYS);
+      expect(await node?.ask(['INCR', 'n'], ['GET', 'millrace-log-index'])).toEqual([':2\r\n', '$3\r\nabc\r\n']);
+    },
+    TIMEOUT,
+  );
+
   it.each(['millrace', 'rdb'])(
     'a snapshot in the format %s has everything: SAVE and kill, then SHUTDOWN with save points',
     async (format) => {

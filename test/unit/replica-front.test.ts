@@ -32,7 +32,7 @@ beforeEach(() => {
     state: { leader: 0, transferee: 0, id: 1, config: { wasRemoved: () => false } },
   };
   front = new ReplicaFront(
-    { call, table, blocking } as unknown as Dispatcher,
+    { call, table, blocking, writes: { mayGrow: () => false } } as unknown as Dispatcher,
     core as RaftCore,
     { hasRoom: true } as Proposals,
     {} as Forwards,
@@ -67,5 +67,11 @@ describe('a blocking command that waited', () => {
     core.isLeader = true;
     front.trouble = 'MISCONF no disk';
     expectRefused('-MISCONF no disk');
+  });
+
+  it('is refused by a leader without memory for what it moves, as any other write', () => {
+    core.isLeader = true;
+    engine.run('blmove', 'key', 'other', 'left', 'right', '0');
+    expectRefused('-OOM command not allowed');
   });
 });
