@@ -9,6 +9,7 @@
  * `applyRepair` may be interrupted anywhere: files are moved one by one, such that a new plan finds the same damage or
  * less, and the damaged segment is replaced by its good beginning in one rename, after a copy of the whole of it is durable.
  */
+import { unmarkBase } from './base.ts';
 import { type Disk, type DiskFile, unlinkIfThere, writeAll } from './disk.ts';
 import { fromDisk, LogError } from './errors.ts';
 import type { LogIndex } from './log.ts';
@@ -226,12 +227,15 @@ function describe(plan: RepairPlan): string {
 }
 
 export function applyRepair(disk: Disk, plan: RepairPlan): void {
+  const { directory, aside } = plan;
+  // If nothing is left of the log the next start begins one behind the snapshot. Before the rest: interrupted it is still damage.
+  if (aside.length > 0 && aside.length === listSegments(disk, directory).length) unmarkBase(disk, directory);
   try {
-    for (const segment of plan.aside) {
-      disk.rename(segmentPath(plan.directory, segment), freeName(disk, plan.directory, segment));
-      disk.syncDirectory(plan.directory);
+    for (const segment of aside) {
+      disk.rename(segmentPath(directory, segment), freeName(disk, directory, segment));
+      disk.syncDirectory(directory);
     }
-    if (plan.cut !== undefined) cut(disk, plan.directory, plan.cut.segment, plan.cut.offset);
+    if (plan.cut !== undefined) cut(disk, directory, plan.cut.segment, plan.cut.offset);
   } catch (error) {
     throw fromDisk(error);
   }

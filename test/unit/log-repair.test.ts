@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { hasBase, markBase } from '../../engine/log/base.ts';
 import { LogError } from '../../engine/log/errors.ts';
 import { applyRepair, planRepair } from '../../engine/log/repair.ts';
 import { PowerLoss, SimDisk } from '../sim/simdisk.ts';
@@ -90,6 +91,17 @@ describe('repair', () => {
     expect(indexes(disk)).toEqual(run(1, 4));
     expect(disk.contents(`${path(2)}.damaged`)).toEqual(whole);
     expect(disk.list(DIR)).toContain('0000000000000002.log.2.damaged');
+  });
+
+  it('leaves a log that can begin anew when its first segment is damaged', () => {
+    const disk = filled();
+    markBase(disk, DIR);
+    damage(disk, 1, 30);
+    const plan = planRepair(disk, DIR);
+    expect(plan).toMatchObject({ cut: undefined, aside: [8, 7, 6, 5, 4, 3, 2, 1] });
+    applyRepair(disk, plan);
+    expect(hasBase(disk, DIR)).toBe(false);
+    expect(indexes(disk)).toEqual([]);
   });
 
   it('counts entries as lost whose replacements are', () => {
