@@ -27,6 +27,7 @@ import {
   UINT64_MAX,
   words,
 } from './config-kinds.ts';
+import { parseCluster } from './replica/addresses.ts';
 
 export interface Traits<V> {
   /** An older name that means the same option. */
@@ -73,6 +74,15 @@ const POLICIES = [
 ] as const;
 
 /** A missing directory is created at start, so only something else of that name is refused. */
+function noCluster(text: string): string | undefined {
+  try {
+    parseCluster(text);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 function notADirectory(path: string): string | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   return found === undefined || found.isDirectory() ? undefined : 'there is a file of this name, not a directory';
@@ -218,7 +228,7 @@ export const OPTIONS = {
     string("name=host:port,… with the peers' ports"),
     '',
     'the nodes that a group begins with, the same list for all of them; makes this node one of its replicas',
-    { fixed: 'immutable' },
+    { fixed: 'immutable', check: noCluster },
   ),
   join: row(
     string('host:port,… of clients or peers'),
