@@ -189,7 +189,7 @@ export class Dispatcher implements Executor {
       if (text !== '' && !this.blocking.hasEnded(session)) return this.refuse(session, id, text);
     }
     const clients = session.clients;
-    if (clients.pauseMode !== PAUSE_NONE && clients.mustWait(session, row) && !this.blocking.hasEnded(session)) {
+    if (clients.pauseMode !== PAUSE_NONE && !this.blocking.hasEnded(session) && clients.mustWait(session, row)) {
       this.shards.unfence(session.id);
       return STALLED;
     }

@@ -115,8 +115,13 @@ export function createList(c: Call, i: number, front: boolean, from: number): Of
   if (bytes > INLINE_MAX_BYTES) {
     const root = rootCreate(a);
     const fill = listFill(c);
-    for (let arg = from; arg < c.argc; arg++) rootPush(a, root, front, c.buf, c.off[arg], c.len[arg], fill);
-    return createRooted(c, i, root);
+    try {
+      for (let arg = from; arg < c.argc; arg++) rootPush(a, root, front, c.buf, c.off[arg], c.len[arg], fill);
+      return createRooted(c, i, root);
+    } catch (error) {
+      rootFree(a, root);
+      throw error;
+    }
   }
   const record = createRecord(c, i, TYPE_LIST, bytes);
   const value = valueStart(a, record);

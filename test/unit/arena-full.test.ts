@@ -3,7 +3,16 @@
  * goes or expires always can.
  */
 import { describe, expect, it } from 'vitest';
-import { alloc, free, hasRoom, KIND_FIXED, KIND_MEMBER, KIND_RECORD, verifyAlloc } from '../../engine/alloc.ts';
+import {
+  alloc,
+  free,
+  hasRoom,
+  KIND_FIXED,
+  KIND_MEMBER,
+  KIND_RECORD,
+  liveBytes,
+  verifyAlloc,
+} from '../../engine/alloc.ts';
 import { type Arena, COUNTER_KEYS, PAGE_BYTES } from '../../engine/arena.ts';
 import { defragment } from '../../engine/defragment.ts';
 import { freeBuried } from '../../engine/lazyfree.ts';
@@ -269,6 +278,7 @@ describe('a command with many elements that finds no room', () => {
       const random = new Random(3 - fill);
       const list: string[] = [];
       const pages: number[] = [];
+      const left: number[] = [];
       let refused = 0;
       const expectList = (): void => {
         const found = list.map((_, i) => engine.run('lindex', 'L', i));
@@ -289,6 +299,11 @@ describe('a command with many elements that finds no room', () => {
           );
           const at = random.below(list.length);
           const isSet = random.below(2) === 0;
+          if (step % 8 === 0) {
+            // A new list that finds no room leaves nothing.
+            engine.execute('rpush', 'new', ...texts, ...texts);
+            engine.execute('unlink', 'new');
+          }
           const reply = isSet ? engine.execute('lset', 'L', at, texts[0]) : engine.execute('rpush', 'L', ...texts);
           if (reply === OOM) refused++;
           else if (isSet) list[at] = texts[0];
@@ -297,9 +312,14 @@ describe('a command with many elements that finds no room', () => {
         }
         for (let i = 1; i < pages.length; i += 2) free(arena, pages[i]);
         pages.length = 0;
+        list.length = 0;
+        engine.execute('unlink', 'L');
+        left.push(liveBytes(arena));
       }
       expect(refused).toBeGreaterThan(20);
       verifyAlloc(arena);
+      // What is left after a round is tables, and they do not grow.
+      expect(Math.max(...left)).toBe(left[0]);
     },
     60_000,
   );
