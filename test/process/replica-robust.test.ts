@@ -107,8 +107,9 @@ describe('blocking commands', () => {
     for (const [i, node] of cluster.nodes.entries()) {
       const waiting = await connect(node);
       const other = await connect(leader);
+      await other.run('del', `wrong${i}`, `right${i}`);
       const popped = waiting.run('blpop', `wrong${i}`, `right${i}`, 10);
-      await sleep(100);
+      await sleep(300);
       await other.run('set', `wrong${i}`, 'x');
       await sleep(100);
       await other.run('rpush', `right${i}`, 'e');
