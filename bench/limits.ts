@@ -27,7 +27,7 @@ import type { CommandRow } from '../engine/command.ts';
 import { engineRows } from '../engine/commands/index.ts';
 import { Settings } from '../engine/settings.ts';
 import { Shards } from '../engine/shards.ts';
-import { askForHugePages } from '../net/hugepages.ts';
+import { restartTuned } from '../net/restart.ts';
 import { RawClient } from '../test/support/redis.ts';
 import getset, { BATCH } from './micro/getset.ts';
 import { LOAD_CORE, onCore, SERVER_CORE } from './proc.ts';
@@ -335,5 +335,5 @@ async function main(): Promise<void> {
   if (positionals.length === 0) writeFileSync(RESULTS, text);
 }
 
-askForHugePages();
+restartTuned();
 await main();

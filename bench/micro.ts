@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import '../net/v8flags.ts';
 import { Bench } from 'tinybench';
-import { askForHugePages } from '../net/hugepages.ts';
+import { restartTuned } from '../net/restart.ts';
 import { machine, ownVersion, table } from './report.ts';
 
 export interface MicroBench {
@@ -83,5 +83,5 @@ async function main(): Promise<void> {
   console.log(`\n### ${wanted[0]}\n\n${table(['', 'median ns', 'p99 ns', 'million/s'], rows)}`);
 }
 
-askForHugePages();
+restartTuned();
 await main();

@@ -31,8 +31,8 @@ export function stepBack(): void {
 
 /**
  * All threads but the main one step back. Called before the process has any of its own: V8's, that is, which compile
- * and collect garbage for all. There are four of them, and where a new kind of load makes much code hot at once they took four
- * fifths of a processor from the thread that waited for them.
+ * and collect garbage for all. Where a new kind of load makes much code hot at once, four of them took four fifths of a processor
+ * from the thread that waited for them.
  */
 export function stepBackCompilers(): void {
   try {

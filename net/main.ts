@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The executable. What the process has to be for all else comes first; the program is loaded after that. */
-import { askForHugePages } from './hugepages.ts';
+import { restartTuned } from './restart.ts';
 
-askForHugePages();
+restartTuned();
 const { main } = await import('./program.ts');
 await main();

@@ -62,7 +62,7 @@ export class Persistence {
     this.workers = workers;
     this.log = log;
     this.die = die;
-    this.saving = new Saving(config, dispatcher, new Snapshotter(dispatcher, workers, this.pool), log);
+    this.saving = new Saving(config, dispatcher, new Snapshotter(dispatcher, workers, this.pool), this.pool, log);
     this.saving.onOutcome = () => this.updateRefusal();
     if (isReplicated(config)) {
       const { pool, saving } = this;

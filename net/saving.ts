@@ -8,9 +8,9 @@
 import { join } from 'node:path';
 import { COUNTER_DIRTY, COUNTER_USED_BYTES } from '../engine/arena.ts';
 import { NUMBER_BYTES } from '../engine/log/link.ts';
-import { realDisk } from '../engine/log/realdisk.ts';
 import type { RdbFacts } from '../engine/rdb/write.ts';
-import { retain, snapshotName } from '../engine/snapshot/retain.ts';
+import type { BackgroundPool } from '../engine/snapshot/pool.ts';
+import { snapshotName } from '../engine/snapshot/retain.ts';
 import type { SnapshotTarget, Summary } from '../engine/snapshot/write-file.ts';
 import { REDIS_VERSION } from './commands/connection.ts';
 import type { Config } from './config.ts';
@@ -21,7 +21,6 @@ import { type Covered, header, type SnapshotDone, type Snapshotter } from './sna
 
 /** After a snapshot that failed the next one that is due by itself waits. */
 const RETRY_MS = 5000;
-const KEPT_SNAPSHOTS = 1;
 
 export const LOADING_TEXT = 'LOADING Redis is loading the dataset in memory';
 
@@ -70,6 +69,7 @@ export class Saving {
   needsBase = false;
   private readonly config: Config;
   private readonly dispatcher: Dispatcher;
+  private readonly pool: BackgroundPool;
   private readonly log: Logger;
   /** Whether the data set is loaded. */
   private isEnabled = false;
@@ -79,10 +79,11 @@ export class Saving {
   /** Called when the next snapshot of a kind is over. */
   private waiters: { kind: SnapshotKind; resolve: (error: string) => void }[] = [];
 
-  constructor(config: Config, dispatcher: Dispatcher, snapshotter: Snapshotter, log: Logger) {
+  constructor(config: Config, dispatcher: Dispatcher, snapshotter: Snapshotter, pool: BackgroundPool, log: Logger) {
     this.config = config;
     this.dispatcher = dispatcher;
     this.snapshotter = snapshotter;
+    this.pool = pool;
     this.log = log;
   }
 
@@ -140,7 +141,7 @@ export class Saving {
     this.triedMs = Date.now();
     try {
       const done = await this.take(kind);
-      this.published(kind, done);
+      await this.published(kind, done);
       record.count++;
       record.failuresInRow = 0;
       const { keys, fileBytes, path } = done.summary;
@@ -210,11 +211,16 @@ export class Saving {
     return { redisVersion: REDIS_VERSION, createdAtSeconds, usedBytes, logIndex: covered.index };
   }
 
-  private published(kind: SnapshotKind, done: SnapshotDone): void {
+  private async published(kind: SnapshotKind, done: SnapshotDone): Promise<void> {
     this.lastSaveMs = Date.now();
     if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
-    retain(realDisk, this.directory, KEPT_SNAPSHOTS);
     this.group?.published(done.summary.path, done);
+    this.dropCovered(done);
+    await this.pool.run('removeOlderSnapshots', { directory: this.directory, before: done.index }, []);
+  }
+
+  /** The log lets go of what a snapshot has. */
+  private dropCovered(done: SnapshotDone): void {
     if (this.dispatcher.log === undefined || this.writer === undefined) return;
     if (done.index >= this.writer.opened.lastIndex) this.needsBase = false;
     this.writer.drop(done.index);

@@ -53,6 +53,7 @@ export class Snapshotter {
       abortSnapshot(this.arenas);
     };
     this.saver = new Saver((chunk, keys, snapshot) => this.receive({ chunk, keys, snapshot }), workers.snapshotPending);
+    this.saver.reserve();
     for (const arena of this.arenas) arena.saver = this.saver;
     dispatcher.shards.saver = this.saver;
     for (const port of workers.snapshotPorts) {

@@ -13,9 +13,6 @@ import { onDisk, SnapshotError } from './file-errors.ts';
 import { SnapshotFileReader } from './read-file.ts';
 import { TEMPORARY_SUFFIX } from './write-temp.ts';
 
-/** Snapshots kept: the newest, and one before it in case the newest gets damaged. */
-export const KEEP = 2;
-
 const NAME = /^snapshot-(\d{16})\.mrs$/;
 
 /** A snapshot of the directory; whole as far as its header and footer tell, or with the error that they gave. */
@@ -107,21 +104,14 @@ function unusable(
 }
 
 /**
- * Unlinks the snapshots older than the `keep` newest whole ones; how many. Call it when a new one is durable. Damaged
- * ones among the newest are left for the operator to look at.
+ * Unlinks the snapshots that end before log index `index`; how many. Call it when one that ends there is durable: what is older,
+ * whole or not, is of no use then, since the log behind it goes. Newer ones stay, whatever they are.
  */
-export function retain(disk: Disk, directory: string, keep = KEEP): number {
-  if (keep < 1) throw new Error(`snapshot: ${keep} snapshots to keep`);
-  let whole = 0;
-  let removed = 0;
-  for (const entry of listSnapshots(disk, directory)) {
-    if (whole >= keep) {
-      onDisk(() => disk.unlink(entry.path));
-      removed++;
-    } else if (entry.whole !== undefined) whole++;
-  }
-  if (removed > 0) onDisk(() => disk.syncDirectory(directory));
-  return removed;
+export function removeOlder(disk: Disk, directory: string, index: number): number {
+  const older = onDisk(() => disk.list(directory)).filter((name) => Number(NAME.exec(name)?.[1] ?? index) < index);
+  for (const name of older) onDisk(() => disk.unlink(join(directory, name)));
+  if (older.length > 0) onDisk(() => disk.syncDirectory(directory));
+  return older.length;
 }
 
 /**

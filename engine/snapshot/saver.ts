@@ -27,9 +27,12 @@ import { SNAPSHOT_SWEEPING } from './epoch.ts';
 /** Opcodes, and three numbers of up to nine bytes. */
 const SIZE_BYTES = 32;
 /** A chunk that has come to this many bytes is handed out. One value that is larger makes a larger chunk. */
-export const CHUNK_BYTES = 1024 * 1024;
-/** Bytes pending above which sweeps pause. What writes save is handed out all the same. */
-export const PENDING_PAUSE_BYTES = 64 * 1024 * 1024;
+export const CHUNK_BYTES = 128 * 1024;
+/**
+ * Bytes pending above which sweeps pause: some ms of work for the thread that writes. What writes save is handed out all the
+ * same.
+ */
+export const PENDING_PAUSE_BYTES = 6 * CHUNK_BYTES;
 
 /** Takes a chunk with `keys` keys of the snapshot with this number. Whoever is done with it calls `releaseChunk`. */
 export type EmitChunk = (chunk: Uint8Array, keys: number, snapshot: number) => void;
@@ -51,6 +54,11 @@ export class Saver {
   constructor(emit: EmitChunk, pending: Int32Array) {
     this.emit = emit;
     this.pending = pending;
+  }
+
+  /** Has the memory for chunks at hand, so that no write or sweep waits for it. 2 MiB. */
+  reserve(): void {
+    this.buffers.reserve();
   }
 
   /** Whether the file is so far behind that sweeps should wait. */

@@ -57,6 +57,7 @@ export class Sweeper {
     this.locks = locks;
     this.port = port;
     this.saver = new Saver((chunk, keys, snapshot) => this.send({ snapshot, chunk, keys }), pending);
+    this.saver.reserve();
     for (const arena of arenas) arena.saver = this.saver;
   }
 
@@ -74,19 +75,22 @@ export class Sweeper {
     for (let shard = this.from; shard < this.to; shard++) {
       const arena = this.arenas[shard];
       if (isSwept(arena)) continue;
-      if (this.saver.isBehind) return SWEEP_IDLE;
+      if (this.saver.isBehind) return this.pause();
       if (!this.locks.tryTake(shard)) {
         state = SWEEP_BLOCKED;
         continue;
       }
       const isDone = this.sweep(arena, startedAt + SLICE_MS);
       this.locks.release(shard);
-      if (isDone) continue;
-      this.nextSliceAt = performance.now() + PAUSE_MS;
-      return SWEEP_MORE;
+      if (!isDone) return this.pause();
     }
     if (state === SWEEP_IDLE && this.arenas.every(isSwept)) this.finish(snapshot);
     return state;
+  }
+
+  private pause(): number {
+    this.nextSliceAt = performance.now() + PAUSE_MS;
+    return SWEEP_MORE;
   }
 
   /** False when it was time to stop. */

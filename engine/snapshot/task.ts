@@ -13,8 +13,13 @@ import type { GroupPosition } from './file.ts';
 import { onDisk, type PlainSnapshotError, SnapshotError } from './file-errors.ts';
 import { SnapshotFileReader } from './read-file.ts';
 import { loadSnapshot } from './read-load.ts';
+import { removeOlder } from './retain.ts';
 import { type WriteMessage, type WriteOutcome, WriteState, type WriteTask } from './write.ts';
 import { openTarget, type Summary, type TargetFile } from './write-file.ts';
+
+/** After each chunk. A thread that compresses without end keeps its processor for 4 to 5 ms at a time, whoever wants it. */
+const REST_MS = 0.05;
+const never = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Writes one file from the chunks that come by the port, until 'finish'. After trouble it goes on taking chunks, and
@@ -48,6 +53,7 @@ export function writeSnapshot(task: WriteTask): Promise<WriteOutcome> {
         state.takenBytes += chunk.length;
         if (file !== undefined) state.writtenBytes = file.bytesWritten;
         releaseChunk(chunk, pending);
+        Atomics.wait(never, 0, 0, REST_MS);
         return;
       }
       let summary: Summary | undefined;
@@ -122,4 +128,12 @@ export function verifySnapshot(path: string): VerifyOutcome {
     if (!(thrown instanceof SnapshotError)) throw thrown;
     return { error: thrown.plain() };
   }
+}
+
+/**
+ * Unlinks the snapshots that end before log index `before`; how many. Not on the main thread: to give back the blocks of a
+ * gigabyte takes the file system tens of milliseconds.
+ */
+export function removeOlderSnapshots({ directory, before }: { directory: string; before: number }): number {
+  return removeOlder(realDisk, directory, before);
 }

@@ -14,7 +14,7 @@ import type { LogIndex, ReplicaId, SnapshotMeta } from '../../engine/raft/entry.
 import type { Message } from '../../engine/raft/message.ts';
 import type { ReplicaStorage } from '../../engine/raft/storage.ts';
 import type { SnapshotHeader } from '../../engine/snapshot/file.ts';
-import { listSnapshots, retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import { listSnapshots, snapshotName } from '../../engine/snapshot/retain.ts';
 import type { Peers } from '../peer/peers.ts';
 import type { Loaded, Recovery } from '../recovery.ts';
 import { type GroupSnapshots, OvertakenError } from '../saving.ts';
@@ -185,12 +185,21 @@ export class Snapshots implements GroupSnapshots {
       const { index } = header.groups[0];
       this.wanted = undefined;
       dispatcher.exclusive.endReplacing();
-      retain(realDisk, this.directory, 1);
       this.logBytes = 0;
       log.write('notice', `The state is that of a snapshot of entry ${index} now`);
       this.replica.installed(index, header.timeMs);
+      void this.removeOlder(index);
     } catch (error) {
       die(`a snapshot of the group cannot be loaded: ${(error as Error).message}`);
+    }
+  }
+
+  private async removeOlder(index: LogIndex): Promise<void> {
+    const { pool, log } = this.parts;
+    try {
+      await pool.run('removeOlderSnapshots', { directory: this.directory, before: index }, []);
+    } catch (error) {
+      log.write('warning', `Snapshots before entry ${index} are left: ${(error as Error).message}`);
     }
   }
 

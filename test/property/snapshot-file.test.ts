@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import type { SnapshotChunk } from '../../engine/snapshot/read.ts';
-import { listSnapshots, newestWhole, removeTemporary, retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import {
+  listSnapshots,
+  newestWhole,
+  removeOlder,
+  removeTemporary,
+  snapshotName,
+} from '../../engine/snapshot/retain.ts';
 import { openTarget } from '../../engine/snapshot/write-file.ts';
 import { TEMPORARY_SUFFIX } from '../../engine/snapshot/write-temp.ts';
 import { type Fault, type Loss, PowerLoss, SimDisk } from '../sim/simdisk.ts';
@@ -205,7 +211,7 @@ describe('retention', () => {
         scene.write();
         scene.disk.failAt(scene.disk.steps + step, 'crash');
         try {
-          retain(scene.disk, DIRECTORY, 1);
+          removeOlder(scene.disk, DIRECTORY, OLD + 1);
         } catch (error) {
           if (!(error instanceof PowerLoss)) throw error;
         }

@@ -4,7 +4,7 @@
  * writer, the sweep of a worker, and the one that writes a snapshot's file.
  *
  * The order of steps is that of net/persistence.ts, net/recovery.ts, net/snapshotter.ts and engine/log/thread.ts; what of it
- * can run without threads is the real thing (Writes, LogFront, Replayer, openBehind, loadSnapshot, retain).
+ * can run without threads is the real thing (Writes, LogFront, Replayer, openBehind, loadSnapshot, removeOlder).
  */
 
 import { compactStep } from '../../engine/alloc.ts';
@@ -33,7 +33,7 @@ import { abortSnapshot, beginSnapshot, isAborted, isSwept } from '../../engine/s
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import { SnapshotFileReader } from '../../engine/snapshot/read-file.ts';
 import { loadSnapshot } from '../../engine/snapshot/read-load.ts';
-import { newestWhole, removeTemporary, retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import { newestWhole, removeOlder, removeTemporary, snapshotName } from '../../engine/snapshot/retain.ts';
 import { Saver } from '../../engine/snapshot/saver.ts';
 import { sweepStep } from '../../engine/snapshot/sweep.ts';
 import { openTarget, type TargetFile } from '../../engine/snapshot/write-file.ts';
@@ -502,7 +502,7 @@ export class SimNode {
   private published(run: SnapshotRun): void {
     this.witness.trace(`snapshot of entry ${run.index} is durable`);
     this.witness.saved(run.index);
-    retain(this.disk, DIRECTORY, 1);
+    removeOlder(this.disk, DIRECTORY, run.index);
     if (this.kept !== undefined) this.drops.push(run.index);
   }
 

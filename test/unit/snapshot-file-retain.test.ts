@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
 import type { DecodedHeader } from '../../engine/snapshot/file.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
-import { listSnapshots, newestWhole, removeTemporary, retain, snapshotName } from '../../engine/snapshot/retain.ts';
+import {
+  listSnapshots,
+  newestWhole,
+  removeOlder,
+  removeTemporary,
+  snapshotName,
+} from '../../engine/snapshot/retain.ts';
 import { TEMPORARY_SUFFIX } from '../../engine/snapshot/write-temp.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { chunkOf, DIRECTORY, headerAt, writeChunks } from '../support/snapshot-files.ts';
@@ -88,22 +94,24 @@ describe('newestWhole', () => {
   });
 });
 
-describe('retain', () => {
-  it('keeps the newest whole ones', () => {
+describe('removeOlder', () => {
+  it('removes what ends before the one that is durable', () => {
     const disk = diskWith(1, 2, 3, 4, 5);
-    expect(retain(disk, DIRECTORY)).toBe(3);
+    damage(disk, 2);
+    expect(removeOlder(disk, DIRECTORY, 4)).toBe(3);
     expect(indexes(disk)).toEqual([5, 4]);
-    expect(retain(disk, DIRECTORY)).toBe(0);
+    expect(removeOlder(disk, DIRECTORY, 4)).toBe(0);
     disk.crash('unsynced');
     expect(indexes(disk)).toEqual([5, 4]);
   });
 
-  it('does not count damaged ones, nor remove them while there are no newer ones', () => {
-    const disk = diskWith(1, 2, 3, 4, 5);
+  it('leaves newer ones, damaged ones too, and what is no snapshot', () => {
+    const disk = diskWith(4, 5);
     damage(disk, 5);
-    damage(disk, 3);
-    expect(retain(disk, DIRECTORY)).toBe(1);
-    expect(indexes(disk)).toEqual([5, 4, 3, 2]);
+    disk.place(join(DIRECTORY, 'former-snapshot.mrs'), new Uint8Array(10));
+    expect(removeOlder(disk, DIRECTORY, 4)).toBe(0);
+    expect(disk.list(DIRECTORY)).toContain('former-snapshot.mrs');
+    expect(indexes(disk)).toEqual([5, 4]);
   });
 });
 
