@@ -216,7 +216,16 @@ export class Saving {
     if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
     this.group?.published(done.summary.path, done);
     this.dropCovered(done);
-    await this.pool.run('removeOlderSnapshots', { directory: this.directory, before: done.index }, []);
+    await this.removeOlder(done.index);
+  }
+
+  /** Snapshots that end before log index `index` go, since there is one now. What cannot be removed stays, and is told. */
+  async removeOlder(index: number): Promise<void> {
+    try {
+      await this.pool.run('removeOlderSnapshots', { directory: this.directory, before: index }, []);
+    } catch (error) {
+      this.log.write('warning', `Older snapshots are left: ${(error as Error).message}`);
+    }
   }
 
   /** The log lets go of what a snapshot has. */

@@ -45,9 +45,13 @@ export class ChunkBuffers {
   }
 }
 
+/** Frees a buffer that `take` gave, on any thread; of memory that it did not give nothing is known, and nothing done. */
+export function releaseBuffer({ buffer, byteOffset }: Uint8Array): void {
+  if (byteOffset > 0) Atomics.store(new Int32Array(buffer, byteOffset - HEADER_BYTES, 1), 0, 0);
+}
+
 /** Gives the memory of a chunk back, wherever it was read, and takes its bytes off those pending. */
 export function releaseChunk(chunk: Uint8Array, pending: Int32Array): void {
-  const { buffer, byteOffset } = chunk;
-  if (byteOffset > 0) Atomics.store(new Int32Array(buffer, byteOffset - HEADER_BYTES, 1), 0, 0);
+  releaseBuffer(chunk);
   Atomics.sub(pending, 0, chunk.length);
 }

@@ -7,7 +7,7 @@
  * as far back as the log goes. So `newestWhole` asks its caller, who knows the log, whether an older one will do.
  */
 import { join } from 'node:path';
-import type { Disk } from '../log/disk.ts';
+import { type Disk, unlinkIfThere } from '../log/disk.ts';
 import { type DecodedHeader, type GroupPosition, positionOf, type SnapshotFooter } from './file.ts';
 import { onDisk, SnapshotError } from './file-errors.ts';
 import { SnapshotFileReader } from './read-file.ts';
@@ -109,7 +109,7 @@ function unusable(
  */
 export function removeOlder(disk: Disk, directory: string, index: number): number {
   const older = onDisk(() => disk.list(directory)).filter((name) => Number(NAME.exec(name)?.[1] ?? index) < index);
-  for (const name of older) onDisk(() => disk.unlink(join(directory, name)));
+  for (const name of older) onDisk(() => unlinkIfThere(disk, join(directory, name)));
   if (older.length > 0) onDisk(() => disk.syncDirectory(directory));
   return older.length;
 }

@@ -21,7 +21,7 @@ import { encodePair } from '../rdb/encode.ts';
 import { RDB_OPCODE_RESIZEDB, RDB_OPCODE_SELECTDB } from '../rdb/opcodes.ts';
 import { RdbOutput } from '../rdb/output.ts';
 import { HEAD_EPOCH, recordExpiry, recordKeyspace } from '../record.ts';
-import { ChunkBuffers } from './chunk.ts';
+import { ChunkBuffers, releaseBuffer } from './chunk.ts';
 import { SNAPSHOT_SWEEPING } from './epoch.ts';
 
 /** Opcodes, and three numbers of up to nine bytes. */
@@ -45,7 +45,9 @@ export class Saver {
   /** Word 0: bytes handed out by all threads and not yet released. */
   private readonly pending: Int32Array;
   private readonly buffers = new ChunkBuffers();
-  private out = new RdbOutput(new Uint8Array(0));
+  /** What the output began in; it grows out of it for a large value. */
+  private buffer: Uint8Array = new Uint8Array(0);
+  private out = new RdbOutput(this.buffer);
   /** The snapshot that the chunk at hand belongs to, the keys in it, and the database of the last of them. */
   private snapshot = 0;
   private keys = 0;
@@ -71,7 +73,10 @@ export class Saver {
     a.u32[record >>> 2] ^= HEAD_EPOCH;
     if (a.i32[WORD_SNAPSHOT_STATE] !== SNAPSHOT_SWEEPING || recordExpiry(a, record) <= a.f64[SNAPSHOT_AT]) return;
     if (a.u32[WORD_SNAPSHOT] !== this.snapshot) this.restart(a.u32[WORD_SNAPSHOT]);
-    if (this.out.u8.length === 0) this.out = new RdbOutput(this.buffers.take());
+    if (this.out.u8.length === 0) {
+      this.buffer = this.buffers.take();
+      this.out = new RdbOutput(this.buffer);
+    }
     const out = this.out;
     const before = out.length;
     const keyspace = recordKeyspace(a, record);
@@ -102,6 +107,7 @@ export class Saver {
    */
   flush(snapshot: number): void {
     if (this.keys === 0 || this.snapshot !== snapshot) return;
+    if (this.out.u8 !== this.buffer) releaseBuffer(this.buffer);
     const chunk = this.out.u8.subarray(0, this.out.length);
     const { keys } = this;
     this.out = new RdbOutput(new Uint8Array(0));

@@ -35,6 +35,9 @@ export class ConnectionLost extends Error {
   readonly code = 'CONNECTION_LOST';
 }
 
+/** What has yet to leave takes its time before a node can answer: at the worst so many bytes in a ms, 8 Mbit/s. */
+const SLOWEST_BYTES_PER_MS = 1024;
+
 interface Waiter {
   readonly asBuffers: boolean;
   readonly resolve: (reply: Reply) => void;
@@ -48,6 +51,8 @@ export class Connection {
   private readonly waiting: Waiter[] = [];
   private readonly silenceMs: number;
   private watchdog: NodeJS.Timeout | undefined = undefined;
+  /** When the node last had nothing to answer, or said something; of `performance.now`. */
+  private heardAt = 0;
   private isCorked = false;
   private failure: Error | undefined = undefined;
 
@@ -99,8 +104,20 @@ export class Connection {
         });
       }
       for (const piece of encode(args)) this.socket.write(piece);
-      this.watchdog ??= setTimeout(() => this.fail(`silent for ${this.silenceMs} ms`), this.silenceMs);
+      if (this.watchdog !== undefined) return;
+      this.heardAt = performance.now();
+      this.watch(this.silenceMs);
     });
+  }
+
+  /** Looks in so many ms whether the node has been silent for too long. */
+  private watch(ms: number): void {
+    this.watchdog = setTimeout(() => {
+      const patienceMs = this.silenceMs + this.socket.writableLength / SLOWEST_BYTES_PER_MS;
+      const leftMs = this.heardAt + patienceMs - performance.now();
+      if (leftMs > 0) this.watch(leftMs);
+      else this.fail(`silent for ${Math.round(patienceMs)} ms`);
+    }, ms);
   }
 
   /** Asks the node who leads. Rejects as `send` does. */
@@ -132,12 +149,10 @@ export class Connection {
       this.fail(error.message);
       return;
     }
-    if (this.waiting.length > 0) {
-      this.watchdog?.refresh();
-    } else {
-      clearTimeout(this.watchdog);
-      this.watchdog = undefined;
-    }
+    this.heardAt = performance.now();
+    if (this.waiting.length > 0) return;
+    clearTimeout(this.watchdog);
+    this.watchdog = undefined;
   }
 
   private fail(why: string): void {

@@ -25,12 +25,12 @@ const READS = `
 
 const SINGLE = `
   acl bgrewriteaof bgsave client cluster command config debug lastsave latency lolwut memory module raft readfence role save
-  shutdown slowlog spop wait`;
+  shutdown slowlog spop`;
 
 const REFUSED = `
   asking auth discard exec hello monitor multi psubscribe punsubscribe quit readonly readwrite reset select ssubscribe
   subscribe sunsubscribe unsubscribe unwatch watch
-  blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin xread xreadgroup`;
+  blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin wait xread xreadgroup`;
 
 const KINDS = new Map<string, Kind>();
 for (const [kind, names] of [

@@ -188,18 +188,9 @@ export class Snapshots implements GroupSnapshots {
       this.logBytes = 0;
       log.write('notice', `The state is that of a snapshot of entry ${index} now`);
       this.replica.installed(index, header.timeMs);
-      void this.removeOlder(index);
+      void saving.removeOlder(index);
     } catch (error) {
       die(`a snapshot of the group cannot be loaded: ${(error as Error).message}`);
-    }
-  }
-
-  private async removeOlder(index: LogIndex): Promise<void> {
-    const { pool, log } = this.parts;
-    try {
-      await pool.run('removeOlderSnapshots', { directory: this.directory, before: index }, []);
-    } catch (error) {
-      log.write('warning', `Snapshots before entry ${index} are left: ${(error as Error).message}`);
     }
   }
 

@@ -121,8 +121,8 @@ describe('a snapshot by several threads', () => {
       for (const chunk of chunks) loadPairs(loaded.call, new RdbInput(chunk, 0, chunk.length));
       expect(differences(was, stateOf(loaded))).toEqual([]);
     }
-    expect(saver.savedKeys).toBeGreaterThan(1000);
-    expect(fromWorkers).toBeGreaterThan(1000);
+    expect(saver.savedKeys).toBeGreaterThan(100);
+    expect(fromWorkers).toBeGreaterThan(100);
     expect(pool.snapshotPending[0]).toBe(0);
   });
 });

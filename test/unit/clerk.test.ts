@@ -1,4 +1,5 @@
 /** The client against servers that lose, delay and repeat, go away, and change their leader: nothing is done twice or lost. */
+import net, { type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BLOCKING, type CommandRow, READONLY, WRITE } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
@@ -10,6 +11,9 @@ import { seeded } from '../support/seeded.ts';
 const LOST_BEFORE: Fate = { isDone: false, says: 'lose' };
 const LOST_AFTER: Fate = { isDone: true, says: 'lose' };
 const SILENT: Fate = { isDone: true, says: 'silent' };
+
+/** Of a link over which a long value takes longer than a node may be silent. */
+const SLOW_BYTES_PER_MS = 10 * 1024;
 
 let cluster: FakeCluster;
 const clerks: Clerk[] = [];
@@ -298,6 +302,31 @@ describe('the leader', () => {
     const startedAt = performance.now();
     expect(await clerk.append('k', '2')).toBe(2);
     expect(performance.now() - startedAt).toBeLessThan(1500);
+  });
+
+  it('is not left while a long value is still on its way to it', async () => {
+    await begin({}, 1);
+    const long = 'x'.repeat(24 * 1024 * 1024);
+    let connections = 0;
+    const slow = net.createServer((socket) => {
+      let received = 0;
+      connections++;
+      socket.on('error', () => {});
+      socket.on('data', (bytes) => {
+        received += bytes.length;
+        if (bytes.includes('HELLO')) socket.write('%0\r\n');
+        else if (bytes.includes('INFO')) socket.write('$13\r\nrole:master\r\n\r\n');
+        else if (received > long.length) socket.write('+done\r\n');
+        socket.pause();
+        setTimeout(() => socket.resume(), bytes.length / SLOW_BYTES_PER_MS);
+      });
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const clerk = another({ nodes: [`127.0.0.1:${(slow.address() as AddressInfo).port}`], timeoutMs: 6000 });
+    expect(await clerk.command('ECHO', long)).toBe('done');
+    expect(connections).toBe(1);
+    clerk.close();
+    slow.close();
   });
 
   it('that cannot be reached: any node that knows it will do', async () => {
