@@ -52,6 +52,16 @@ function optionOf(name: OptionName): Option<unknown> {
   return OPTIONS[name] as unknown as Option<unknown>;
 }
 
+/** All unknown options at once: whoever comes with a configuration of Redis has many. */
+function unknownText([first, ...others]: readonly ConfigLine[]): string {
+  const name = first.words[0];
+  const near = nearestName(name);
+  const hint = near === undefined ? '--help lists all there are' : `did you mean '${near}'?`;
+  const more = [...new Set(others.map(({ words }) => words[0]))].filter((other) => other !== name);
+  const rest = more.length === 0 ? '' : `; unknown too: ${more.join(', ')}`;
+  return `unknown option '${name}' ${first.where}; ${hint}${rest}`;
+}
+
 export class Config {
   readonly settings: Settings;
   /** Absolute path of the file the configuration came from; empty when there is none. */
@@ -159,13 +169,11 @@ export class Config {
   }
 
   private apply(lines: readonly ConfigLine[]): void {
-    for (const { words, where, included } of joinSaveLines(lines)) {
-      const name = NAMES.get(words[0].toLowerCase());
-      if (name === undefined) {
-        const near = nearestName(words[0]);
-        const hint = near === undefined ? '--help lists all there are' : `did you mean '${near}'?`;
-        throw new ConfigError(`unknown option '${words[0]}' ${where}; ${hint}`);
-      }
+    const joined = joinSaveLines(lines);
+    const unknown = joined.filter(({ words }) => !NAMES.has(words[0].toLowerCase()));
+    if (unknown.length > 0) throw new ConfigError(unknownText(unknown));
+    for (const { words, where, included } of joined) {
+      const name = NAMES.get(words[0].toLowerCase()) as OptionName;
       const { kind, sensitive } = optionOf(name);
       // Several words may also be quoted as one: --bind '127.0.0.1 ::1'.
       const given = kind.many && words.length === 2 ? words[1].split(' ') : words.slice(1);

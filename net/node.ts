@@ -145,7 +145,9 @@ export class Node {
 
   /** Opens the listening sockets. Rejects when an address cannot be had. */
   async listen(): Promise<void> {
-    if (this.config.get('port') !== 0) await this.server.listen(this.config.get('bind'), this.config.get('port'));
+    const { config } = this;
+    if (config.get('port') === 0) return;
+    await this.server.listen(config.get('bind'), config.get('port'), config.get('tcp-backlog'));
   }
 
   /** CONFIG RESETSTAT. */

@@ -301,7 +301,7 @@ export class Persistence {
         this.saving.changesSinceSave > 0);
     if (!isWanted || this.loading !== undefined) return '';
     while (this.saving.running !== undefined) await this.saving.finished(this.saving.running);
-    const refused = this.saving.begin('save');
+    const refused = this.saving.begin('save', false, true);
     return refused !== '' ? refused : this.saving.finished('save');
   }
 

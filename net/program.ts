@@ -146,6 +146,8 @@ export async function main(): Promise<void> {
     log.write('warning', `Fatal: ${message}`);
     fail(message);
   };
+  // The terminal is gone, or a script means to have the log opened anew: no reason to stop. And nobody opens Node's debugger here.
+  for (const signal of ['SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
   process.on('uncaughtException', (error) => die(error.stack ?? String(error)));
   // Whoever read our output has gone away; that is no reason to stop.
   process.stdout.on('error', () => {});
@@ -162,13 +164,12 @@ export async function main(): Promise<void> {
   try {
     await node.listen();
   } catch (error) {
-    fail(`cannot listen: ${(error as Error).message.replace(/^listen E\w+: /, '')}`);
+    die(`cannot listen: ${(error as Error).message.replace(/^listen E\w+: /, '')}`);
   }
   try {
     await node.persistence.open();
   } catch (error) {
-    log.write('warning', `Fatal: ${(error as Error).message}`);
-    fail((error as Error).message);
+    die((error as Error).message);
   }
   const port = config.get('port');
   const where = port === 0 ? 'nowhere (port 0)' : `port ${port} of ${config.get('bind').join(' ')}`;

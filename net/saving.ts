@@ -108,8 +108,11 @@ export class Saving {
     return this.dirty - this.savedDirty;
   }
 
-  /** Begins a snapshot. '' or why it does not. `schedule`: after the one under way, if there is one of the other kind. */
-  begin(kind: SnapshotKind, schedule = false): string {
+  /**
+   * Begins a snapshot. '' or why it does not. `schedule`: after the one under way, if there is one of the other kind. `isAwaited`: who
+   * asked is told how it went, so that writes are not refused when it fails, as they are after one that nobody waits for.
+   */
+  begin(kind: SnapshotKind, schedule = false, isAwaited = false): string {
     if (!this.isEnabled) return LOADING_TEXT;
     if (this.running === kind) {
       return kind === 'save'
@@ -124,7 +127,7 @@ export class Saving {
       return '';
     }
     this.running = kind;
-    void this.run(kind);
+    void this.run(kind, isAwaited);
     return '';
   }
 
@@ -133,7 +136,7 @@ export class Saving {
     return new Promise((resolve) => this.waiters.push({ kind, resolve }));
   }
 
-  private async run(kind: SnapshotKind): Promise<void> {
+  private async run(kind: SnapshotKind, isAwaited: boolean): Promise<void> {
     const record = kind === 'save' ? this.saves : this.rewrites;
     const startedAt = performance.now();
     let error = '';
@@ -153,7 +156,8 @@ export class Saving {
       if (!isOvertaken) record.failuresInRow++;
       this.log.write(isOvertaken ? 'notice' : 'warning', `The snapshot ${isOvertaken ? 'ends' : 'failed'}: ${error}`);
     }
-    if (!isOvertaken) record.ok = error === '';
+    if (error === '') record.ok = true;
+    else if (!isOvertaken && !isAwaited) record.ok = false;
     record.lastSeconds = Math.floor((performance.now() - startedAt) / 1000);
     this.running = undefined;
     this.onOutcome();

@@ -10,7 +10,6 @@ import type { Session, Transport } from './session.ts';
 
 /** One read takes at most this much. */
 const READ_BYTES = 64 * 1024;
-const BACKLOG = 511;
 
 class SocketTransport implements Transport {
   private readonly socket: net.Socket;
@@ -102,13 +101,13 @@ export class Server {
 
   /**
    * Listens on the addresses of a `bind` directive: `*` is every IPv4 address, `::*` every IPv6 one; one that begins with
-   * a minus sign may be missing on this machine. Rejects when another cannot be had.
+   * a minus sign may be missing on this machine. `backlog` connections may wait to be accepted. Rejects when another cannot be had.
    */
-  async listen(addresses: readonly string[], port: number): Promise<void> {
+  async listen(addresses: readonly string[], port: number, backlog: number): Promise<void> {
     for (const address of addresses) {
       const optional = address.startsWith('-');
       try {
-        await this.listenOn(optional ? address.slice(1) : address, port);
+        await this.listenOn(optional ? address.slice(1) : address, port, backlog);
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
         if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) continue;
@@ -118,13 +117,13 @@ export class Server {
     }
   }
 
-  private listenOn(address: string, port: number): Promise<void> {
+  private listenOn(address: string, port: number, backlog: number): Promise<void> {
     const host = address === '*' ? '0.0.0.0' : address === '::*' ? '::' : address;
     return new Promise((resolve, reject) => {
       const options = { noDelay: true, allowHalfOpen: true };
       const server = net.createServer(options, (socket) => this.accept(socket));
       server.once('error', reject);
-      server.listen({ host, port, backlog: BACKLOG, ipv6Only: host.includes(':') }, () => {
+      server.listen({ host, port, backlog, ipv6Only: host.includes(':') }, () => {
         server.off('error', reject);
         // A failing accept (too many open files) is that client's trouble; the next may succeed.
         server.on('error', (error) => this.clients.log('warning', `Accepting client connection: ${error.message}`));

@@ -35,7 +35,7 @@ export class ConnectionLost extends Error {
   readonly code = 'CONNECTION_LOST';
 }
 
-/** What has yet to leave takes its time before a node can answer: at the worst so many bytes in a ms, 8 Mbit/s. */
+/** A long request takes its time until a node has it and can answer: at the worst so many bytes in a ms, 8 Mbit/s. */
 const SLOWEST_BYTES_PER_MS = 1024;
 
 interface Waiter {
@@ -53,6 +53,8 @@ export class Connection {
   private watchdog: NodeJS.Timeout | undefined = undefined;
   /** When the node last had nothing to answer, or said something; of `performance.now`. */
   private heardAt = 0;
+  /** Bytes of the longest request since everything was answered. */
+  private longestBytes = 0;
   private isCorked = false;
   private failure: Error | undefined = undefined;
 
@@ -103,7 +105,12 @@ export class Connection {
           this.socket.uncork();
         });
       }
-      for (const piece of encode(args)) this.socket.write(piece);
+      let bytes = 0;
+      for (const piece of encode(args)) {
+        bytes += piece.length;
+        this.socket.write(piece);
+      }
+      this.longestBytes = Math.max(this.longestBytes, bytes);
       if (this.watchdog !== undefined) return;
       this.heardAt = performance.now();
       this.watch(this.silenceMs);
@@ -113,7 +120,7 @@ export class Connection {
   /** Looks in so many ms whether the node has been silent for too long. */
   private watch(ms: number): void {
     this.watchdog = setTimeout(() => {
-      const patienceMs = this.silenceMs + this.socket.writableLength / SLOWEST_BYTES_PER_MS;
+      const patienceMs = this.silenceMs + this.longestBytes / SLOWEST_BYTES_PER_MS;
       const leftMs = this.heardAt + patienceMs - performance.now();
       if (leftMs > 0) this.watch(leftMs);
       else this.fail(`silent for ${Math.round(patienceMs)} ms`);
@@ -153,6 +160,7 @@ export class Connection {
     if (this.waiting.length > 0) return;
     clearTimeout(this.watchdog);
     this.watchdog = undefined;
+    this.longestBytes = 0;
   }
 
   private fail(why: string): void {

@@ -19,7 +19,7 @@ import { sessionOf } from './names.ts';
 /** Its client waits; nobody else does. */
 function save(node: Node, call: Call): void {
   const { saving } = node.persistence;
-  const refused = saving.running === 'save' ? BUSY : saving.begin('save', true);
+  const refused = saving.running === 'save' ? BUSY : saving.begin('save', true, true);
   if (refused !== '') return call.reply.error(refused);
   const reply = node.dispatcher.defer(sessionOf(call));
   void saving.finished('save').then((error) => {

@@ -58,6 +58,17 @@ describe('the process', () => {
     node.stop();
   });
 
+  it.each(['SIGHUP', 'SIGUSR1'] as const)('goes on after %s, without a debugger', async (signal) => {
+    const node = await TestNode.start();
+    const client = await node.connect();
+    node.child.kill(signal);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await client.run('ping')).toBe('+PONG\r\n');
+    expect(node.output).not.toContain('Debugger');
+    client.close();
+    node.stop();
+  });
+
   it('says what it is when it starts', async () => {
     const node = await TestNode.start('--maxmemory', '1gb', '--maxmemory-policy', 'allkeys-lru');
     await until(() => node.output.includes('Ready'));

@@ -109,6 +109,10 @@ describe('the command line', () => {
     ["unknown option 'prot' on the command line; did you mean 'port'?", ['--prot', '1']],
     ["unknown option 'max-memory' on the command line; did you mean 'maxmemory'?", ['--max-memory', '1']],
     ["unknown option 'daemonize' on the command line; --help lists all there are", ['--daemonize', 'yes']],
+    [
+      "unknown option 'daemonize' on the command line; --help lists all there are; unknown too: pidfile, syslog-facility",
+      ['--daemonize', 'yes', '--port', '1', '--pidfile', 'f', '--daemonize', 'no', '--syslog-facility', 'x'],
+    ],
     ["unknown option 'port=7' on the command line; did you mean 'port'?", ['--port=7']],
     ["bad value '70000' for 'port' on the command line: it takes a whole number from 0 to 65535", ['--port', '70000']],
     ["bad value 'x' for 'dispatch' on the command line: it takes auto, inline, ring", ['--dispatch', 'x']],

@@ -67,7 +67,7 @@ describe.each([
     executor = new MapExecutor();
     clients = new Clients(executor);
     server = new Server(clients, plain);
-    await server.listen(['127.0.0.1'], 0);
+    await server.listen(['127.0.0.1'], 0, 511);
   });
 
   afterEach(() => {
@@ -236,10 +236,10 @@ describe.each([
 
   test('addresses that may be missing, and those that may not', async () => {
     const more = new Server(clients, plain);
-    await more.listen(['-203.0.113.1', '127.0.0.1'], 0);
+    await more.listen(['-203.0.113.1', '127.0.0.1'], 0, 511);
     more.close();
-    await expect(new Server(clients, plain).listen(['203.0.113.1'], 0)).rejects.toThrow(/EADDRNOTAVAIL/);
-    await expect(new Server(clients, plain).listen(['127.0.0.1'], server.port)).rejects.toThrow(/EADDRINUSE/);
+    await expect(new Server(clients, plain).listen(['203.0.113.1'], 0, 511)).rejects.toThrow(/EADDRNOTAVAIL/);
+    await expect(new Server(clients, plain).listen(['127.0.0.1'], server.port, 511)).rejects.toThrow(/EADDRINUSE/);
   });
 
   test('timers fire between bounded amounts of work', async () => {

@@ -213,6 +213,27 @@ describe('chunks', () => {
     expect(used.size).toBe(out.length);
     expect(pending[0]).toBe(0);
   });
+
+  it('that a large value grew out of is used again', () => {
+    const engine = newEngine();
+    for (let i = 0; i < 100; i++) engine.run('SET', `k:${i}`, 'x'.repeat(300_000));
+    const pending = new Int32Array(new SharedArrayBuffer(4));
+    const small = new Set<ArrayBufferLike>();
+    const saver = new Saver((chunk) => {
+      if (chunk.byteOffset > 0) small.add(chunk.buffer);
+      releaseChunk(chunk, pending);
+    }, pending);
+    const [arena] = engine.shards.arenas;
+    arena.saver = saver;
+    for (let round = 0; round < 2; round++) {
+      const number = beginSnapshot([arena], NOW);
+      while (!sweepStep(arena, saver, 100));
+      saver.flush(number);
+      engine.run('FLUSHALL');
+      fill(engine, 8000, 1000);
+    }
+    expect(small.size).toBe(1);
+  });
 });
 
 describe('a sweep', () => {
