@@ -5,8 +5,8 @@
  * a frame by the CRC32C in its header, frames lost or exchanged by their numbers, frames of another snapshot by `owner`
  * (the header's CRC, which covers a random id), a file cut short by the footer that is missing.
  *
- * A snapshot is a sequence of *chunks*: items of RDB (SELECTDB included), opaque here, about 1 MiB each or one large
- * value. A chunk is stored as one or more *frames* of at most 4 MiB before compression, so that nobody has to hold a
+ * A snapshot is a sequence of *chunks*: items of RDB (SELECTDB included), opaque here, about 128 KiB each (1 MiB in files of former versions) or
+ * one large value. A chunk is stored as one or more *frames* of at most 4 MiB before compression, so that nobody has to hold a
  * value of 1 GiB twice, and an abort need not wait for it. All numbers are little-endian; offsets in bytes.
  *
  * ```

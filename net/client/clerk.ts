@@ -22,7 +22,7 @@ export interface ClerkOptions {
   /** Some of the cluster's nodes as `host:port`: where their clients connect. More are found by themselves when one of them leads. */
   nodes: readonly string[];
   password?: string;
-  /** How long a command is tried before it fails. 10 s by default; a node that is silent for a quarter of it counts as gone. */
+  /** How long a command is tried before it fails. 10 s by default; a node that is silent for a quarter of it, and a second for each MiB of a long request, counts as gone. */
   timeoutMs?: number;
   /** Linearizable by default. */
   consistency?: Consistency;

@@ -1,7 +1,7 @@
 /**
  * One connection of the client to one node: commands are pipelined, replies come in order. What is sent in one turn of the
- * event loop goes out in one write. A node that has something to answer and says nothing for a while counts as gone: without a
- * reset, nothing else tells a dead machine or a cut cable.
+ * event loop goes out in one write. A node that has something to answer and says nothing for a while counts as gone, a while
+ * that is longer behind a long request: without a reset, nothing else tells a dead machine or a cut cable.
  */
 import net from 'node:net';
 import { ProtocolError, ReplyError } from './errors.ts';
