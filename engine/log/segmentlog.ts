@@ -28,7 +28,8 @@
  *   segment where its good records end, which makes durable what a killed process had only handed to the system, or could
  *   not sync; then it begins a new one by steps 1 and 4. If the power goes in between, the next recovery finds the same
  *   records, or the seal. A last segment without records is replaced by the new one under the same number.
- * - Dropping: the oldest segment is unlinked and the directory synced, one by one, so that no gap can remain.
+ * - Dropping: the oldest segment gets another name and the directory is synced, one by one, so that no gap can remain. What has
+ *   such a name is of no log; its space is given back later (dropped.ts).
  * - Closing: sync, seal, sync. Before the seal is durable it was no clean stop, and nothing is lost.
  *
  * Damage, as opposed to a torn tail, is never cut away on the way (`--repair`, repair.ts): a bad record in a sealed segment,
@@ -36,11 +37,12 @@
  */
 import { AppendBuffer, type Rotation } from './appendbuffer.ts';
 import { type Disk, DiskError, unlinkIfThere } from './disk.ts';
+import { DroppedSegments } from './dropped.ts';
 import { fromDisk, LogError, syncFailed } from './errors.ts';
 import { type Log, type LogIndex, type LogRecord, PAYLOAD_LIMIT } from './log.ts';
 import { LogReader } from './reader.ts';
 import { recordBytes } from './record.ts';
-import { draftPath, encodeHeader, segmentPath, segmentSeed } from './segment.ts';
+import { draftPath, encodeHeader, segmentSeed } from './segment.ts';
 import type { LogState } from './state.ts';
 import { WritableSegment } from './writablesegment.ts';
 
@@ -64,6 +66,7 @@ export class SegmentLog implements Log {
   readonly logNumber: number;
   private active: WritableSegment;
   private draft: WritableSegment | undefined = undefined;
+  private readonly dropped: DroppedSegments;
   private readonly buffer = new AppendBuffer();
   private reader: LogReader | undefined = undefined;
   /** The failed sync after which nothing is tried any more. */
@@ -79,6 +82,7 @@ export class SegmentLog implements Log {
     this.logNumber = log;
     const header = encodeHeader(log, segment, state.base());
     try {
+      this.dropped = new DroppedSegments(disk, directory);
       this.active = new WritableSegment(disk, directory);
       this.active.begin(log, segment, header);
       this.fill();
@@ -295,7 +299,7 @@ export class SegmentLog implements Log {
     return this.reader;
   }
 
-  /** Unlinks segments from the oldest on while nothing in them is needed; costs two syncs each, rarely. */
+  /** Takes segments out of the log, from the oldest on, while nothing in them is needed; costs a sync each, rarely. */
   dropThrough(group: number, index: LogIndex): void {
     this.check();
     const state = this.state.find(group);
@@ -308,13 +312,21 @@ export class SegmentLog implements Log {
     this.sync();
     try {
       while (this.canDropOldest()) {
-        unlinkIfThere(this.disk, segmentPath(this.directory, this.state.segments[0].segment));
+        this.dropped.add(this.state.segments[0].segment);
         this.syncing(() => this.disk.syncDirectory(this.directory));
         this.state.dropOldest();
       }
     } catch (error) {
       throw fromDisk(error);
     }
+  }
+
+  /** Gives back about a MiB of what was dropped, in 0.2 ms; false when there is nothing left to give back. */
+  reclaim(): boolean {
+    this.check();
+    if (this.dropped.isEmpty) return false;
+    this.dropped.step();
+    return true;
   }
 
   private canDropOldest(): boolean {
@@ -337,6 +349,7 @@ export class SegmentLog implements Log {
       } catch (error) {
         throw fromDisk(error);
       }
+      for (let hasMore = true; hasMore; ) hasMore = this.reclaim();
     }
     this.isClosed = true;
     this.active.close();

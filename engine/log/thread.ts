@@ -45,6 +45,8 @@ const PIECES_AHEAD = 4;
 const ROUND_BYTES = 4 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 const RETRY_MS = 100;
+/** Between two steps of giving back the space of old segments, while there is nothing else to do. */
+const RECLAIM_REST_MS = 1;
 /** While writes come and nobody waits for them, the ring is looked at this often instead of being called for each. */
 const POLL_MS = 2;
 /** Polls without an entry before it sleeps until it is called. */
@@ -185,8 +187,9 @@ class LogThread {
       this.takeRequests();
       const took = this.take(log);
       const isWritten = this.write(log);
+      const hasReclaimed = log.reclaim();
       if (!isWritten) {
-        Atomics.wait(words, BELL, bell, RETRY_MS);
+        Atomics.wait(words, BELL, bell, hasReclaimed ? RECLAIM_REST_MS : RETRY_MS);
         if (stop) return;
         continue;
       }
@@ -196,12 +199,12 @@ class LogThread {
       }
       if (stop) return;
       idle++;
-      this.sleep(bell, idle);
+      this.sleep(bell, idle, hasReclaimed);
     }
   }
 
   /** Until there may be something to do. */
-  private sleep(bell: number, idle: number): void {
+  private sleep(bell: number, idle: number, hasReclaimed: boolean): void {
     const { words } = this;
     const policy = words[POLICY];
     if (policy !== POLICY_ALWAYS && idle < IDLE_POLLS) {
@@ -210,7 +213,9 @@ class LogThread {
     }
     const isSynced = this.numbers[NUMBER_DURABLE] === this.taken;
     const untilSync = this.syncedAt + SYNC_EVERY_MS - performance.now();
-    const timeout = isSynced || policy !== POLICY_EVERYSEC ? Number.POSITIVE_INFINITY : Math.max(1, untilSync);
+    let timeout = Number.POSITIVE_INFINITY;
+    if (hasReclaimed) timeout = RECLAIM_REST_MS;
+    else if (!isSynced && policy === POLICY_EVERYSEC) timeout = Math.max(1, untilSync);
     Atomics.store(words, SLEEPS, 1);
     Atomics.wait(words, BELL, bell, timeout);
     Atomics.store(words, SLEEPS, 0);

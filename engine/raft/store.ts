@@ -176,6 +176,11 @@ export class RaftStore {
     this.opened.dropThrough(GROUP, through);
   }
 
+  /** Gives back about a MiB of the segments that went; false when there is nothing left to give back. */
+  reclaim(): boolean {
+    return this.log?.reclaim() ?? false;
+  }
+
   get firstIndex(): LogIndex {
     return this.opened.firstIndex(GROUP);
   }

@@ -49,6 +49,8 @@ const ROUND_BYTES = 4 * 1024 * 1024;
 const SEARCHED_BYTES = 8 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 const RETRY_MS = 100;
+/** Between two steps of giving back the space of old segments, while there is nothing else to do. */
+const RECLAIM_REST_MS = 1;
 
 class StoreThread {
   private readonly data: StoreThreadData;
@@ -95,18 +97,20 @@ class StoreThread {
       const isWritten = this.write();
       // The disk comes first: a question may wait for it, the group must not wait for a question.
       if (isWritten) this.answer();
+      const hasReclaimed = this.store.reclaim();
       if (took && isWritten) continue;
       if (stop) break;
-      this.sleep(bell, isWritten);
+      this.sleep(bell, isWritten, hasReclaimed);
     }
     this.store.close();
   }
 
   /** Until there may be something to do. */
-  private sleep(bell: number, isWritten: boolean): void {
+  private sleep(bell: number, isWritten: boolean, hasReclaimed: boolean): void {
     const { words } = this;
     let timeout = Number.POSITIVE_INFINITY;
-    if (!isWritten) timeout = RETRY_MS;
+    if (hasReclaimed) timeout = RECLAIM_REST_MS;
+    else if (!isWritten) timeout = RETRY_MS;
     else if (this.isUnsynced && words[POLICY] === POLICY_EVERYSEC)
       timeout = Math.max(1, this.syncedAt + SYNC_EVERY_MS - performance.now());
     Atomics.store(words, SLEEPS, 1);

@@ -375,6 +375,7 @@ export class SimNode {
       witness.trace(`not dropped: ${error.message}`);
     }
     this.writeRound(kept);
+    kept.log.reclaim();
     kept.front.advance();
   }
 

@@ -146,6 +146,7 @@ export class LogWorkload {
       if (!this.pendingRestart.has(group)) {
         this.dropped.set(group, Math.max(index, this.dropped.get(group) ?? 0));
         this.retry(() => log.dropThrough(group, index));
+        log.reclaim();
       }
     } else if (choice < 91) {
       const group = random.below(this.groupCount);

@@ -239,6 +239,7 @@ export class ReplicaDisk {
 
   compact(through: LogIndex): void {
     this.store!.compact(through);
+    this.store!.reclaim();
   }
 }
 
