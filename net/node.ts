@@ -48,7 +48,8 @@ export class Node {
   readonly replicationId = randomBytes(20).toString('hex');
   readonly metrics: Metrics;
   readonly persistence: Persistence;
-  private isStopping = false;
+  /** It was told to stop, and has begun to. */
+  isStopping = false;
   private readonly exit: () => void;
 
   /** `die` is called when the node cannot go on, `exit` when it was told to stop and has stopped. */

@@ -169,6 +169,8 @@ export async function main(): Promise<void> {
   try {
     await node.persistence.open();
   } catch (error) {
+    // The threads that load have been ended, too: `exit` comes when everything has.
+    if (node.isStopping) return;
     die((error as Error).message);
   }
   const port = config.get('port');

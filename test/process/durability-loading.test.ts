@@ -64,3 +64,27 @@ it('tells clients and the operator that it loads, and how far it is', async () =
     rmSync(dir, { recursive: true, force: true });
   }
 }, 90_000);
+
+it('ends as it is told while it loads a snapshot', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-loading-'));
+  const flags = ['--appendonly', 'no', '--save', ''];
+  let node = await DurableNode.start(dir, flags);
+  try {
+    const writer = await node.connect();
+    for (let i = 0; i < 200; i++) {
+      await writer.run('MSET', ...Array.from({ length: 4000 }, (_, k) => (k % 2 === 0 ? `key:${i}:${k}` : 'value')));
+    }
+    expect(await writer.run('SAVE')).toBe('+OK\r\n');
+    await node.kill();
+
+    node = await DurableNode.spawn(dir, flags);
+    await reach(node);
+    node.child.kill('SIGTERM');
+    expect(await node.end()).toBe(0);
+    expect(node.output).toContain('ready to exit');
+    expect(node.output).not.toContain('Terminating');
+  } finally {
+    await node.kill();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}, 60_000);
