@@ -56,6 +56,8 @@ export class Call extends Request {
   retried = false;
   /** Whether a command of the log runs again: what limited its client then, and not the data, does not count. */
   isReplay = false;
+  /** Whether the thread serves a replica: what a command does depends then on the data alone, and not on how it lies in memory here. */
+  isReplica = false;
   /** The client connection, for commands of scope none; only on the main thread. */
   session: unknown = undefined;
 

@@ -39,6 +39,13 @@ export const FLAG_NAMES = [
   'no_multi',
 ] as const;
 
+/**
+ * Of our own, and told to nobody: what a write may need beside its request's bytes. It takes some memory, though Redis runs it where there
+ * is none (no `denyoom`); it makes something as large as the values of its keys.
+ */
+export const GROWS = 1 << 16;
+export const COPIES = 1 << 17;
+
 /** Which shards a command needs beside those of its keys. */
 export const SCOPE_KEYS = 0;
 /** Every shard (DBSIZE, FLUSHALL, SCAN, …): all locks, run in one place. */

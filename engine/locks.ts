@@ -87,6 +87,18 @@ export class LockSet {
 
 const keyArguments: number[] = [];
 
+/** Where a command's keys are among its arguments, none when those are malformed; in an array that the next call uses again. */
+export function keyArgumentsOf(call: Call, row: CommandRow): number[] {
+  keyArguments.length = 0;
+  if (row.keys !== undefined) {
+    if (!row.keys(call, keyArguments)) keyArguments.length = 0;
+  } else if (row.firstKey !== 0) {
+    const last = row.lastKey < 0 ? call.argc + row.lastKey : row.lastKey;
+    for (let i = row.firstKey; i <= last; i += row.keyStep) keyArguments.push(i);
+  }
+  return keyArguments;
+}
+
 /**
  * Marks with 1 in `needed` (cleared first) the shards of a command's keys, and hashes the keys for the handler. Returns
  * how many shards: 0 for a command without keys, or when its arguments are malformed (the handler will say so).
@@ -98,10 +110,8 @@ export function markShards(call: Call, row: CommandRow, needed: Uint8Array): num
   }
   needed.fill(0);
   if (row.keys !== undefined) {
-    keyArguments.length = 0;
-    if (!row.keys(call, keyArguments)) return 0;
     let count = 0;
-    for (const i of keyArguments) count += mark(call, i, needed);
+    for (const i of keyArgumentsOf(call, row)) count += mark(call, i, needed);
     return count;
   }
   if (row.firstKey === 0) return 0;

@@ -92,6 +92,7 @@ class WorkerThread {
     this.data = data;
     this.shards = new Shards(data.arenas);
     this.call = new Call(this.shards, new Settings(data.settings));
+    this.call.isReplica = data.isReplica;
     this.link = new WorkerLink(data.link, data.port);
     this.locks = new LockSet(this.shards, data.thread);
     this.needed = new Uint8Array(this.shards.arenas.length);

@@ -14,6 +14,7 @@
 import type { Call } from '../engine/call.ts';
 import type { CommandRow } from '../engine/command.ts';
 import { ERR } from '../engine/errors.ts';
+import { keyArgumentsOf } from '../engine/locks.ts';
 import type { Reply } from '../engine/reply.ts';
 import type { Session } from './session.ts';
 
@@ -66,7 +67,6 @@ export class Blocking {
   private readonly hashed = new Uint32Array(HASH_SLOTS);
   /** Queues of the keys found by `concerns`. */
   private readonly found: Waiter[][] = [];
-  private readonly keyArguments: number[] = [];
 
   of(session: Session): Waiter | undefined {
     return session.blocked ? this.waiters.get(session) : undefined;
@@ -77,7 +77,7 @@ export class Blocking {
     const waiter = new Waiter(session, row.group);
     this.waiters.set(session, waiter);
     this.count++;
-    const keys = this.argumentsOf(call, row);
+    const keys = keyArgumentsOf(call, row);
     // A move waits for its source only.
     if (isMove(row)) keys.length = 1;
     for (const i of keys) {
@@ -181,7 +181,7 @@ export class Blocking {
   /** Whether anybody waits for a key of the request in `call`; `wakeFound` then resumes them. */
   concerns(call: Call, row: CommandRow): boolean {
     this.found.length = 0;
-    for (const i of this.argumentsOf(call, row)) {
+    for (const i of keyArgumentsOf(call, row)) {
       call.hashKey(i);
       if (this.hashed[call.hash & (HASH_SLOTS - 1)] === 0) continue;
       const queue = this.queues.get(latin1(call, i));
@@ -201,19 +201,6 @@ export class Blocking {
   /** After a command that may have written any key. */
   wakeAll(): void {
     for (const waiter of this.waiters.values()) waiter.wake();
-  }
-
-  private argumentsOf(call: Call, row: CommandRow): number[] {
-    const out = this.keyArguments;
-    out.length = 0;
-    if (row.keys !== undefined) {
-      if (!row.keys(call, out)) out.length = 0;
-      return out;
-    }
-    if (row.firstKey === 0) return out;
-    const last = row.lastKey < 0 ? call.argc + row.lastKey : row.lastKey;
-    for (let i = row.firstKey; i <= last; i += row.keyStep) out.push(i);
-    return out;
   }
 }
 

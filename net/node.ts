@@ -63,12 +63,13 @@ export class Node {
       seed[1],
     ]);
     this.call = new Call(this.shards, config.settings);
+    this.call.isReplica = isReplicated(config);
     this.call.random.reseed(randomBytes(4).readInt32LE());
     const ofConnections = connectionRows(() => isMaster(this.persistence.group));
     const rows: CommandRow[] = [...engineRows, ...ofConnections, ...serverRows(this)];
     this.table = new CommandTable(rows);
     this.stats = new CommandStats(this.table);
-    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die, isReplicated(config));
+    this.workers = new WorkerPool(config.get('workers'), this.shards, config.settings, die, this.call.isReplica);
     const evictor = makeEvictor(this.shards, config.settings, MAIN_THREAD);
     this.dispatcher = new Dispatcher(
       this.call,

@@ -28,6 +28,8 @@ const CRON_MS = 100;
 /** How often it is looked whether there is room for entries that wait, before the log is closed. */
 const DRAIN_MS = 2;
 
+const LOG_REFUSED_TEXT =
+  "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
 const SNAPSHOT_FAILED_TEXT =
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
   'Commands that may modify the data set are disabled, because this instance is configured to report errors during ' +
@@ -55,6 +57,8 @@ export class Persistence {
   private lock: DirectoryLock | undefined = undefined;
   /** Changes of appendonly, one after the other: a log must have ended before the next one begins. */
   private switching: Promise<void> = Promise.resolve();
+  /** Why the log that was asked for last did not begin; '' otherwise. */
+  private logRefusal = '';
 
   constructor(config: Config, dispatcher: Dispatcher, workers: WorkerPool, log: Logger, die: (text: string) => void) {
     this.config = config;
@@ -106,6 +110,12 @@ export class Persistence {
   /** The log's writer, while there is a log. */
   get writer(): LogWriter | undefined {
     return this.saving.writer;
+  }
+
+  /** Undefined unless a log was asked for that has not begun; then whether it does: '' or an error. */
+  get logBeginning(): Promise<string> | undefined {
+    if (this.group !== undefined || !this.config.get('appendonly') || this.writer !== undefined) return undefined;
+    return this.switching.then(() => this.logRefusal);
   }
 
   /** Whether a log that was asked for is worth nothing yet: what was there before it has still to be saved. */
@@ -222,19 +232,20 @@ export class Persistence {
     this.saving.index += 2;
     const writer = this.makeWriter(this.saving.index, true);
     this.saving.writer = writer;
+    this.logRefusal = '';
     try {
       await writer.next();
     } catch (error) {
       this.saving.writer = undefined;
       this.config.set('appendonly', false);
       this.log.write('warning', `The log cannot be opened: ${(error as Error).message}`);
+      this.logRefusal = LOG_REFUSED_TEXT;
       return;
     }
     await this.dispatcher.exclusively(() => this.attachLog());
     this.log.write('notice', 'The log begins, and a snapshot of what was before it');
     this.saving.needsBase = true;
-    if (this.saving.running === undefined) this.saving.begin('rewrite');
-    else this.saving.scheduled = 'rewrite';
+    this.saving.beginBehind('rewrite');
   }
 
   /** What was accepted so far is written first, and what waits for that is told then. */

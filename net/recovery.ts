@@ -18,7 +18,7 @@ import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
 import type { SnapshotHeader } from '../engine/snapshot/file.ts';
 import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
-import { ADVICE, type Choice, listSnapshots, newestWhole, removeTemporary } from '../engine/snapshot/retain.ts';
+import { ADVICE, listSnapshots, newestWhole, removeTemporary, type WholeSnapshot } from '../engine/snapshot/retain.ts';
 import type { Logger } from './log.ts';
 import type { LogPiece, LogWriter } from './logwriter.ts';
 import { Progress } from './progress.ts';
@@ -74,20 +74,26 @@ export class Recovery {
    */
   async loadBase(directory: string, rdbFile: string, replays: boolean): Promise<Loaded> {
     this.tidy(directory);
-    const choice = newestWhole(realDisk, directory, () => false);
+    const newest = newestWhole(realDisk, directory);
     const path = join(directory, rdbFile);
     const rdbIndex = existsSync(path) ? logIndexOf(path) : undefined;
-    if (choice !== undefined && choice.entry.index >= (rdbIndex ?? 0)) {
-      return this.loadSnapshot(choice.entry.path, choice.entry.whole);
-    }
+    if (newest !== undefined && newest.index >= (rdbIndex ?? 0)) return this.loadSnapshot(newest.path, newest.whole);
     if (rdbIndex !== undefined) return this.loadRdb(path, rdbIndex, !replays);
     return { index: 0, lastMs: 0, keys: 0, expiredKeys: 0, fromRdb: false };
   }
 
-  /** At start, before anything is read: removes what snapshots that never ended have left, and makes the names of the others durable. */
+  /**
+   * At start, before anything is read: removes what snapshots that never ended have left, if it may, and makes the names of
+   * the others durable.
+   */
   tidy(directory: string): void {
-    const left = removeTemporary(realDisk, directory);
-    if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
+    try {
+      const left = removeTemporary(realDisk, directory);
+      if (left > 0) this.log.write('notice', `Removed ${left} unfinished snapshot${left === 1 ? '' : 's'}`);
+    } catch (error) {
+      if (!(error instanceof SnapshotError) || (error.code !== 'READ_ONLY' && error.code !== 'DENIED')) throw error;
+      this.log.write('warning', `Unfinished snapshots are left: ${error.message}`);
+    }
   }
 
   /** Empties all shards. */
@@ -100,8 +106,8 @@ export class Recovery {
 
   /** The newest whole snapshot of `directory` in place of what there is; undefined when there is none. */
   async loadNewest(directory: string): Promise<Loaded | undefined> {
-    const choice = newestWhole(realDisk, directory, () => false);
-    return choice === undefined ? undefined : this.loadSnapshot(choice.entry.path, choice.entry.whole);
+    const newest = newestWhole(realDisk, directory);
+    return newest === undefined ? undefined : this.loadSnapshot(newest.path, newest.whole);
   }
 
   /** The whole snapshot of that name in place of what there is; undefined when it is not there. */
@@ -112,7 +118,7 @@ export class Recovery {
   }
 
   /** Threads of the pool load it, each its share of the shards. */
-  private async loadSnapshot(path: string, { header, footer }: Choice['entry']['whole']): Promise<Loaded> {
+  private async loadSnapshot(path: string, { header, footer }: WholeSnapshot['whole']): Promise<Loaded> {
     const startedAt = performance.now();
     const { shards, settings } = this.call;
     const count = shards.arenas.length;
@@ -281,7 +287,7 @@ const FACTS_BYTES = 512;
 const RDB_MAGIC_BYTES = 9;
 
 /** The last entry of the log that an RDB file contains, if we wrote it; 0 for one from elsewhere. */
-function logIndexOf(path: string): number {
+export function logIndexOf(path: string): number {
   const bytes = Buffer.alloc(FACTS_BYTES);
   const file = openSync(path, 'r');
   const length = readSync(file, bytes, 0, FACTS_BYTES, 0);

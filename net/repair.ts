@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { lockDirectory } from '../engine/log/dirlock.ts';
 import { LogError } from '../engine/log/errors.ts';
+import { findMissing } from '../engine/log/opening.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
 import { applyRepair, planRepair } from '../engine/log/repair.ts';
 import { giveUpLog } from '../engine/raft/storestate.ts';
@@ -13,8 +14,10 @@ import { SnapshotError } from '../engine/snapshot/file-errors.ts';
 import { SnapshotFileReader } from '../engine/snapshot/read-file.ts';
 import { listSnapshots } from '../engine/snapshot/retain.ts';
 import type { Config } from './config.ts';
+import { logIndexOf } from './recovery.ts';
+import { isReplicaDirectory } from './replica/conditions.ts';
 
-/** The exit code: 0 when all is whole, or is now; 1 when something is damaged, or cannot be looked at. */
+/** The exit code: 0 when all is whole, or is now; 1 when something is damaged or missing, or cannot be looked at. */
 export function repairDirectory(config: Config, does: boolean, print: (text: string) => void): number {
   const directory = config.get('dir');
   if (!existsSync(directory)) {
@@ -24,7 +27,7 @@ export function repairDirectory(config: Config, does: boolean, print: (text: str
   try {
     const lock = lockDirectory(directory);
     try {
-      return repair(directory, join(directory, config.get('appenddirname')), does, print);
+      return repair(config, does, print);
     } finally {
       lock.release();
     }
@@ -35,33 +38,60 @@ export function repairDirectory(config: Config, does: boolean, print: (text: str
   }
 }
 
-function repair(directory: string, logDirectory: string, does: boolean, print: (text: string) => void): number {
-  const { covered, damaged } = checkSnapshots(directory, print);
+function repair(config: Config, does: boolean, print: (text: string) => void): number {
+  const directory = config.get('dir');
+  const logDirectory = join(directory, config.get('appenddirname'));
+  const { covered, newest, damaged } = checkSnapshots(directory, print);
   if (damaged > 0)
     print('A damaged snapshot cannot be repaired: restore it from a copy, or move it out of the directory.\n');
+  const code = damaged > 0 ? 1 : 0;
   if (!existsSync(logDirectory)) {
     print(`There is no log in ${logDirectory}.\n`);
-    return damaged > 0 ? 1 : 0;
+    return code;
   }
+  const isReplica = isReplicaDirectory(logDirectory);
+  const rdb = join(directory, config.get('dbfilename'));
+  const afterIndex = isReplica || !existsSync(rdb) ? newest : Math.max(newest, logIndexOf(rdb));
   const plan = planRepair(realDisk, logDirectory, new Map([[0, covered]]));
+  if (plan.damage === undefined) {
+    const missing = findMissing(realDisk, logDirectory, afterIndex, isReplica);
+    print(missing === undefined ? plan.text : `${missing.message}\n`);
+    return missing === undefined ? code : 1;
+  }
   print(plan.text);
-  if (plan.damage === undefined) return damaged > 0 ? 1 : 0;
+  // It may have answered for what is lost, or missing.
+  const givesUp = isReplica && !plan.isCovered;
+  if (givesUp) print('The replica gives its log up with that: it joins its group again, under a new id.\n');
   if (!does) {
     print('Nothing was changed. To do it: --repair yes\n');
     return 1;
   }
-  // A replica may have answered for what is lost: it takes part again only under a new id.
-  if (plan.lostBytes > 0) giveUpLog(realDisk, logDirectory);
+  if (givesUp) giveUpLog(realDisk, logDirectory);
   applyRepair(realDisk, plan);
   print('It is done.\n');
-  return damaged > 0 ? 1 : 0;
+  // A log that was given up is not read again.
+  const missing = givesUp ? undefined : findMissing(realDisk, logDirectory, afterIndex, isReplica);
+  if (missing === undefined) return code;
+  print(`A start would still be refused: ${missing.message}\n`);
+  return 1;
 }
 
-/** Reads every snapshot whole. Which entry the newest good one reaches, and how many are damaged. */
-function checkSnapshots(directory: string, print: (text: string) => void): { covered: number; damaged: number } {
+interface Snapshots {
+  /** The entry that the newest whole one reaches. */
+  covered: number;
+  /** The same of the newest of all. */
+  newest: number;
+  /** How many are damaged. */
+  damaged: number;
+}
+
+/** Reads every snapshot whole. */
+function checkSnapshots(directory: string, print: (text: string) => void): Snapshots {
   let covered = 0;
+  let newest = 0;
   let damaged = 0;
   for (const { path, index, error } of listSnapshots(realDisk, directory)) {
+    newest = Math.max(newest, index);
     try {
       if (error !== undefined) throw error;
       const reader = new SnapshotFileReader(realDisk, path);
@@ -78,5 +108,5 @@ function checkSnapshots(directory: string, print: (text: string) => void): { cov
       damaged++;
     }
   }
-  return { covered, damaged };
+  return { covered, newest, damaged };
 }

@@ -55,9 +55,10 @@ export class Saving {
   lastSaveMs = Date.now();
   readonly saves = new SnapshotRecord();
   readonly rewrites = new SnapshotRecord();
-  /** What kind of snapshot is under way, and which is to follow it. */
+  /** What kind of snapshot is under way. */
   running: SnapshotKind | undefined = undefined;
-  scheduled: SnapshotKind | undefined = undefined;
+  /** Which are to follow it, in this order. */
+  private readonly scheduled = new Map<SnapshotKind, { isAwaited: boolean }>();
   readonly snapshotter: Snapshotter;
   /** The log's writer, while there is a log. */
   writer: LogWriter | undefined = undefined;
@@ -123,12 +124,28 @@ export class Saving {
       if (!schedule) {
         return "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.";
       }
-      this.scheduled = kind;
+      this.schedule(kind, isAwaited);
       return '';
     }
     this.running = kind;
     void this.run(kind, isAwaited);
     return '';
+  }
+
+  /** One of this kind begins when what is under way, of whatever kind, is over; at once when nothing is. */
+  beginBehind(kind: SnapshotKind): void {
+    if (this.running === undefined) this.begin(kind);
+    else this.schedule(kind, false);
+  }
+
+  /** For several who ask there is one; it is not awaited if anybody goes away. */
+  private schedule(kind: SnapshotKind, isAwaited: boolean): void {
+    const earlier = this.scheduled.get(kind);
+    this.scheduled.set(kind, { isAwaited: isAwaited && earlier?.isAwaited !== false });
+  }
+
+  isScheduled(kind: SnapshotKind): boolean {
+    return this.scheduled.has(kind);
   }
 
   /** Resolves with '' or an error when the snapshot of this kind that is under way, or scheduled, is over. */
@@ -164,9 +181,11 @@ export class Saving {
     const concerned = this.waiters.filter((waiter) => waiter.kind === kind);
     this.waiters = this.waiters.filter((waiter) => waiter.kind !== kind);
     for (const { resolve } of concerned) resolve(error);
-    const next = this.scheduled;
-    this.scheduled = undefined;
-    if (next !== undefined) this.begin(next);
+    for (const [next, { isAwaited: isNextAwaited }] of this.scheduled) {
+      this.scheduled.delete(next);
+      this.begin(next, false, isNextAwaited);
+      break;
+    }
   }
 
   private take(kind: SnapshotKind): Promise<SnapshotDone> {

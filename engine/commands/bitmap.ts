@@ -5,7 +5,7 @@
 import { canHold } from '../alloc.ts';
 import type { Arena } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupQuiet, lookupRead, lookupWrite } from '../keyspace.ts';
 import { HEAD_RAW } from '../record.ts';
@@ -242,7 +242,7 @@ export const bitmapRows: CommandRow[] = [
     'Reads integers of any width in a string',
     bitfieldRo,
   ),
-  row('bitop', -4, W, OPERANDS, '2.6.0', N, 'Combines strings bit by bit and stores the result', bitop),
+  row('bitop', -4, W | COPIES, OPERANDS, '2.6.0', N, 'Combines strings bit by bit and stores the result', bitop),
   row('bitpos', -3, READONLY, ONE_KEY, '2.8.7', N, 'Finds the first one or zero in a string', bitpos),
   row('getbit', 3, READONLY | FAST, ONE_KEY, '2.2.0', 'O(1)', 'Returns a bit of a string', getbit),
   row('setbit', 4, W, ONE_KEY, '2.2.0', 'O(1)', 'Sets or clears a bit of a string and returns what it was', setbit),

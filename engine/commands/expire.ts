@@ -3,7 +3,7 @@
  * under the shard's lock. Times are doubles in a record: beyond 2^53 ms, the year 287396, they are rounded.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, FAST, READONLY, WRITE } from '../command.ts';
+import { type CommandRow, FAST, GROWS, READONLY, WRITE } from '../command.ts';
 import { ERR, invalidExpire } from '../errors.ts';
 import { clearExpiry, deleteRecord, lookupPeek, lookupWrite, setExpiry } from '../keyspace.ts';
 import { recordExpiry } from '../record.ts';
@@ -122,7 +122,7 @@ function persist(c: Call): void {
   c.reply.int(1);
 }
 
-const W = WRITE | FAST;
+const W = WRITE | FAST | GROWS;
 const R = READONLY | FAST;
 const O1 = 'O(1)';
 const row = rowMaker('generic', ['keyspace']);
@@ -131,7 +131,7 @@ export const expireRows: CommandRow[] = [
   row('expire', -3, W, ONE_KEY, '1.0.0', O1, 'Lets a key expire after some seconds', expire),
   row('expireat', -3, W, ONE_KEY, '1.2.0', O1, 'Lets a key expire at a Unix time in seconds', expireat),
   row('expiretime', 2, R, ONE_KEY, '7.0.0', O1, 'Returns the Unix time in seconds at which a key expires', expiretime),
-  row('persist', 2, W, ONE_KEY, '2.2.0', O1, 'Takes the expiry of a key away', persist),
+  row('persist', 2, WRITE | FAST, ONE_KEY, '2.2.0', O1, 'Takes the expiry of a key away', persist),
   row('pexpire', -3, W, ONE_KEY, '2.6.0', O1, 'Lets a key expire after some milliseconds', pexpire),
   row('pexpireat', -3, W, ONE_KEY, '2.6.0', O1, 'Lets a key expire at a Unix time in milliseconds', pexpireat),
   row(

@@ -4,7 +4,7 @@
  * locks of their keys' shards.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import { lookupRead } from '../keyspace.ts';
 import { decode, distance, geohash, geohashText, place } from '../types/geohash.ts';
@@ -106,7 +106,7 @@ export const geoRows: CommandRow[] = [
     ...row(
       'georadius',
       -6,
-      W | MOVABLE_KEYS,
+      W | COPIES | MOVABLE_KEYS,
       ONE_KEY,
       '3.2.0',
       FOUND,
@@ -120,7 +120,7 @@ export const geoRows: CommandRow[] = [
     ...row(
       'georadiusbymember',
       -5,
-      W | MOVABLE_KEYS,
+      W | COPIES | MOVABLE_KEYS,
       ONE_KEY,
       '3.2.0',
       FOUND,
@@ -143,7 +143,7 @@ export const geoRows: CommandRow[] = [
   row(
     'geosearchstore',
     -8,
-    W,
+    W | COPIES,
     TWO_KEYS,
     '6.2.0',
     FOUND,

@@ -6,7 +6,7 @@
 import { canHold, free } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, FAST, GROWS, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import {
   attachRecord,
@@ -143,14 +143,23 @@ export const renameRows: CommandRow[] = [
   row(
     'copy',
     -3,
-    WRITE | DENYOOM,
+    WRITE | DENYOOM | COPIES,
     TWO_KEYS,
     '6.2.0',
     'O(n) for n elements',
     'Copies what is at a key to another key',
     copy,
   ),
-  row('move', 3, WRITE | FAST, ONE_KEY, '1.0.0', 'O(1)', 'Moves a key to another database', move),
-  row('rename', 3, WRITE, TWO_KEYS, '1.0.0', ACROSS, 'Renames a key, replacing what was there', rename),
-  row('renamenx', 3, WRITE | FAST, TWO_KEYS, '1.0.0', ACROSS, 'Renames a key unless the new name exists', renamenx),
+  row('move', 3, WRITE | FAST | GROWS, ONE_KEY, '1.0.0', 'O(1)', 'Moves a key to another database', move),
+  row('rename', 3, WRITE | COPIES, TWO_KEYS, '1.0.0', ACROSS, 'Renames a key, replacing what was there', rename),
+  row(
+    'renamenx',
+    3,
+    WRITE | FAST | COPIES,
+    TWO_KEYS,
+    '1.0.0',
+    ACROSS,
+    'Renames a key unless the new name exists',
+    renamenx,
+  ),
 ];

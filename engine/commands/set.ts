@@ -6,7 +6,7 @@ import { canHold } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import { WORD_SEED0, WORD_SEED1 } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, FAST, GROWS, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import { HEAD_EXPIRY, recordExpiry, TYPE_SET } from '../record.ts';
@@ -252,7 +252,16 @@ export const setRows: CommandRow[] = [
   row('sadd', -3, W | FAST, ONE_KEY, '1.0.0', 'O(N) for N members added', 'Adds members to a set', sadd),
   row('scard', 2, READONLY | FAST, ONE_KEY, '1.0.0', 'O(1)', 'Counts the members of a set', scard),
   row('sdiff', -2, READONLY, ALL_KEYS, '1.0.0', SUM, 'Returns what is in the first set and in no other', sdiff),
-  row('sdiffstore', -3, W, ALL_KEYS, '1.0.0', SUM, 'Stores what is in the first set and in no other', sdiffstore),
+  row(
+    'sdiffstore',
+    -3,
+    W | COPIES,
+    ALL_KEYS,
+    '1.0.0',
+    SUM,
+    'Stores what is in the first set and in no other',
+    sdiffstore,
+  ),
   row('sinter', -2, READONLY, ALL_KEYS, '1.0.0', INTER, 'Returns what is in every set', sinter),
   {
     ...row(
@@ -267,7 +276,7 @@ export const setRows: CommandRow[] = [
     ),
     keys: keysAfterCount,
   },
-  row('sinterstore', -3, W, ALL_KEYS, '1.0.0', INTER, 'Stores what is in every set', sinterstore),
+  row('sinterstore', -3, W | COPIES, ALL_KEYS, '1.0.0', INTER, 'Stores what is in every set', sinterstore),
   row('sismember', 3, READONLY | FAST, ONE_KEY, '1.0.0', 'O(1)', 'Tells whether something is a member', sismember),
   row('smembers', 2, READONLY, ONE_KEY, '1.0.0', 'O(N) for N members', 'Returns all members of a set', smembers),
   row(
@@ -280,11 +289,11 @@ export const setRows: CommandRow[] = [
     'Tells which of some things are members',
     smismember,
   ),
-  row('smove', 4, WRITE | FAST, TWO_KEYS, '1.0.0', 'O(1)', 'Moves a member from one set to another', smove),
+  row('smove', 4, WRITE | FAST | GROWS, TWO_KEYS, '1.0.0', 'O(1)', 'Moves a member from one set to another', smove),
   row('spop', -2, WRITE | FAST, ONE_KEY, '1.0.0', 'O(N) for N members popped', 'Removes random members', spop),
   row('srandmember', -2, READONLY, ONE_KEY, '1.0.0', 'O(N) for N members drawn', 'Draws random members', srandmember),
   row('srem', -3, WRITE | FAST, ONE_KEY, '1.0.0', 'O(N) for N members removed', 'Removes members from a set', srem),
   row('sscan', -3, READONLY, ONE_KEY, '2.8.0', EACH, 'Returns the members of a set, some at a time', sscan),
   row('sunion', -2, READONLY, ALL_KEYS, '1.0.0', SUM, 'Returns what is in any set', sunion),
-  row('sunionstore', -3, W, ALL_KEYS, '1.0.0', SUM, 'Stores what is in any set', sunionstore),
+  row('sunionstore', -3, W | COPIES, ALL_KEYS, '1.0.0', SUM, 'Stores what is in any set', sunionstore),
 ];

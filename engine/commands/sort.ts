@@ -8,7 +8,7 @@
 import { canHold } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, MOVABLE_KEYS, READONLY, SCOPE_ALL, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, MOVABLE_KEYS, READONLY, SCOPE_ALL, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import type { Request } from '../request.ts';
@@ -279,7 +279,7 @@ export const sortRows: CommandRow[] = [
     ...row(
       'sort',
       -2,
-      WRITE | DENYOOM | MOVABLE_KEYS,
+      WRITE | DENYOOM | COPIES | MOVABLE_KEYS,
       ONE_KEY,
       '1.0.0',
       COST,

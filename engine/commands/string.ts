@@ -4,7 +4,7 @@
  * GET, SET without options and MSET allocate nothing outside the arena.
  */
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
+import { type CommandRow, DENYOOM, FAST, GROWS, READONLY, WRITE } from '../command.ts';
 import { ERR, wrongArity } from '../errors.ts';
 import { lookupRead, lookupWrite } from '../keyspace.ts';
 import { recordType, TYPE_STRING, valueStart, valueWord } from '../record.ts';
@@ -162,7 +162,16 @@ export const stringRows: CommandRow[] = [
   row('decr', 2, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts one from the integer at a key', decr),
   row('decrby', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts a number from the integer at a key', decrby),
   row('getdel', 2, WRITE | FAST, ONE_KEY, '6.2.0', O1, 'Returns a string and deletes its key', getdel),
-  row('getex', -2, WRITE | FAST, ONE_KEY, '6.2.0', O1, 'Returns a string and changes the expiry of its key', getex),
+  row(
+    'getex',
+    -2,
+    WRITE | FAST | GROWS,
+    ONE_KEY,
+    '6.2.0',
+    O1,
+    'Returns a string and changes the expiry of its key',
+    getex,
+  ),
   row('getrange', 4, READONLY, ONE_KEY, '2.4.0', 'O(n) for the n bytes returned', 'Returns part of a string', getrange),
   row('getset', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Stores a string and returns the one it replaces', getset),
   row('incr', 2, W | FAST, ONE_KEY, '1.0.0', O1, 'Adds one to the integer at a key', incr),

@@ -6,7 +6,7 @@
  */
 import { canHold } from '../alloc.ts';
 import type { Call } from '../call.ts';
-import { type CommandRow, DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
+import { COPIES, type CommandRow, DENYOOM, FAST, MOVABLE_KEYS, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import { valueWord } from '../record.ts';
@@ -281,7 +281,7 @@ export const zsetRows: CommandRow[] = [
   counted(
     'zdiffstore',
     -4,
-    W,
+    W | COPIES,
     '6.2.0',
     UNION,
     'Stores the members of a sorted set that others do not have',
@@ -290,7 +290,15 @@ export const zsetRows: CommandRow[] = [
   row('zincrby', 4, W | FAST, '1.2.0', LOG, 'Adds to the score of a member', zincrby),
   counted('zinter', -3, R, '6.2.0', INTER, 'Returns the members that all of several sorted sets have', zinter),
   counted('zintercard', -3, R, '7.0.0', INTER, 'Counts the members that all of several sorted sets have', zintercard),
-  counted('zinterstore', -4, W, '2.0.0', INTER, 'Stores the members that all of several sorted sets have', zinterstore),
+  counted(
+    'zinterstore',
+    -4,
+    W | COPIES,
+    '2.0.0',
+    INTER,
+    'Stores the members that all of several sorted sets have',
+    zinterstore,
+  ),
   row('zlexcount', 4, R | FAST, '2.8.9', LOG, 'Counts the members in a lexicographic range', zlexcount),
   counted(
     'zmpop',
@@ -311,7 +319,7 @@ export const zsetRows: CommandRow[] = [
   make(
     'zrangestore',
     -5,
-    W,
+    W | COPIES,
     TWO_KEYS,
     '6.2.0',
     RANGE,
@@ -330,5 +338,13 @@ export const zsetRows: CommandRow[] = [
   row('zscan', -3, R, '2.8.0', 'O(1) for every call', 'Returns the members of a sorted set, some at a time', zscan),
   row('zscore', 3, R | FAST, '1.2.0', 'O(1)', 'Returns the score of a member', zscore),
   counted('zunion', -3, R, '6.2.0', UNION, 'Returns the members that any of several sorted sets has', zunion),
-  counted('zunionstore', -4, W, '2.0.0', UNION, 'Stores the members that any of several sorted sets has', zunionstore),
+  counted(
+    'zunionstore',
+    -4,
+    W | COPIES,
+    '2.0.0',
+    UNION,
+    'Stores the members that any of several sorted sets has',
+    zunionstore,
+  ),
 ];

@@ -42,7 +42,7 @@ export function openBehind(
   take: (record: LogRecord, scan: LogScan) => void,
 ): Opened {
   const scan = openLog(disk, directory, options);
-  if (!restarts && hasBase(disk, directory) && listSegments(disk, directory).length === 0) {
+  if (!restarts && isGone(disk, directory)) {
     scan.stop();
     throw gone(directory);
   }
@@ -50,7 +50,7 @@ export function openBehind(
   for (let record = scan.next(); record !== undefined; record = scan.next()) {
     if (restarts || record.index <= last) continue;
     if (record.index > last + 1) {
-      if (record.type !== TYPE_RESTART || hasBase(disk, directory)) throw missing(directory, last, record.index);
+      if (!isBegunAnew(disk, directory, record)) throw missing(directory, last, record.index, false);
       const note = gapNote(last, record.index);
       const segment = scan.begunSegment;
       scan.stop();
@@ -75,6 +75,44 @@ export function openBehind(
   return { log, lastIndex: last, hasGap: false, notes };
 }
 
+/**
+ * Why a start behind `afterIndex` would be refused although what there is of the log is whole; undefined when it would not.
+ * For `--repair`: reads all of it and changes nothing. Throws LogError at damage.
+ */
+export function findMissing(
+  disk: Disk,
+  directory: string,
+  afterIndex: LogIndex,
+  isReplica: boolean,
+): LogError | undefined {
+  if (isGone(disk, directory)) return gone(directory);
+  const scan = openLog(disk, directory);
+  try {
+    let last = afterIndex;
+    for (let record = scan.next(); record !== undefined; record = scan.next()) {
+      if (record.index > last + 1) {
+        // A replica's snapshot is there before its log begins anew.
+        const isMissing = isReplica || !isBegunAnew(disk, directory, record);
+        return isMissing ? missing(directory, last, record.index, isReplica) : undefined;
+      }
+      last = Math.max(last, record.index);
+    }
+    return undefined;
+  } finally {
+    scan.stop();
+  }
+}
+
+/** Whether there was a log, and a snapshot that it follows, and no file of it is left. */
+function isGone(disk: Disk, directory: string): boolean {
+  return hasBase(disk, directory) && listSegments(disk, directory).length === 0;
+}
+
+/** Whether a record behind a gap begins a log whose snapshot never came to its end. */
+function isBegunAnew(disk: Disk, directory: string, record: LogRecord): boolean {
+  return record.type === TYPE_RESTART && !hasBase(disk, directory);
+}
+
 function gone(directory: string): LogError {
   const text =
     `all files of the log are gone from ${directory}, which had some: what was written after the last snapshot would be ` +
@@ -82,10 +120,13 @@ function gone(directory: string): LogError {
   return new LogError('CORRUPT', text, directory);
 }
 
-function missing(directory: string, last: LogIndex, next: LogIndex): LogError {
+function missing(directory: string, last: LogIndex, next: LogIndex, isReplica: boolean): LogError {
+  const instead = isReplica
+    ? `move ${directory} away and let the node join again`
+    : 'move the log out of the way to start without what it holds';
   const text =
-    `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing. Nothing was ` +
-    'changed. Put the snapshot back, or move the log out of the way to start without what it holds';
+    `the log goes from entry ${last} to entry ${next}: the snapshot that covers what is between is missing, or the files ` +
+    `of the log that had it are. Nothing was changed. Put back what is missing, or ${instead}`;
   return new LogError('CORRUPT', text, directory);
 }
 

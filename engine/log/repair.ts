@@ -4,7 +4,8 @@
  * belong to the log any more stays beside it as `*.damaged`.
  *
  * Entries mean something only after those before them, so what can be kept is the log up to the damage. But when a snapshot
- * covers everything before a later segment, and from that one on all is whole, the damaged part is not needed at all.
+ * covers everything before a later segment, and from that one on all is whole, the damaged part is not needed at all. Only
+ * then nothing is lost for certain: a file that is empty or cut says nothing about the entries that it had.
  *
  * `applyRepair` may be interrupted anywhere: files are moved one by one, such that a new plan finds the same damage or
  * less, and the damaged segment is replaced by its good beginning in one rename, after a copy of the whole of it is durable.
@@ -40,6 +41,10 @@ export interface RepairPlan {
   /** Segments put aside, in this order. */
   aside: number[];
   lost: LostEntries[];
+  /** Nothing is lost: a snapshot has all that is put aside. */
+  isCovered: boolean;
+  /** Where the log may have gone on, or did, and nothing can be read: what was there is known to nobody. */
+  unknown: { file: string; offset: number } | undefined;
   /** Good records among what is put aside, and all bytes of it. */
   lostRecords: number;
   lostBytes: number;
@@ -64,6 +69,8 @@ export function planRepair(
     cut: undefined,
     aside: [],
     lost: [],
+    isCovered: false,
+    unknown: undefined,
     lostRecords: 0,
     lostBytes: 0,
     unreadableBytes: 0,
@@ -76,6 +83,7 @@ export function planRepair(
     const later = coveredFrom(disk, directory, segments, damage, covered);
     if (later !== undefined) {
       plan.aside = segments.filter((segment) => segment < later);
+      plan.isCovered = true;
     } else {
       if (damage.keptBytes > 0) plan.cut = { segment: damage.segment, offset: damage.keptBytes };
       // From the newest on: what is left is always the beginning.
@@ -151,14 +159,16 @@ class Survey {
 
   private look(segment: number, from: number): void {
     const { plan } = this;
+    const path = segmentPath(this.directory, segment);
     let scanner: SegmentScanner;
     try {
       scanner = new SegmentScanner(this.disk, this.directory, segment, this.window, 'read');
     } catch (error) {
       if (!(error instanceof LogError) || error.code !== 'CORRUPT') throw error;
-      const file = this.disk.open(segmentPath(this.directory, segment), 'read');
+      const file = this.disk.open(path, 'read');
       const bytes = file.size();
       file.close();
+      plan.unknown = { file: path, offset: 0 };
       plan.lostBytes += bytes;
       plan.unreadableBytes += bytes;
       return;
@@ -180,6 +190,10 @@ class Survey {
       if (next === 0) break;
       scanner.offset = next;
     }
+    // That of the last one stays: what others lack at their end shows in the header of the next.
+    const { header, offset } = scanner;
+    const isEndKnown = header.end === 0 || header.end === offset;
+    plan.unknown = isEndKnown ? undefined : { file: path, offset };
     scanner.close();
   }
 
@@ -213,17 +227,25 @@ function describe(plan: RepairPlan): string {
     );
   }
   for (const segment of plan.aside) lines.push(`- put aside ${segmentPath(plan.directory, segment)} as *.damaged`);
-  lines.push('What would be lost:');
-  if (plan.lostBytes === 0) lines.push('- nothing: a snapshot covers all of it');
-  for (const { group, from, to } of plan.lost) {
-    lines.push(`- entries ${from} to ${to} of group ${group}`);
-  }
-  if (plan.lostBytes > 0) {
+  lines.push('What would be lost:', ...describeLoss(plan));
+  return `${lines.join('\n')}\n`;
+}
+
+function describeLoss({ isCovered, lost, unknown, lostRecords, lostBytes, unreadableBytes }: RepairPlan): string[] {
+  if (isCovered) return ['- nothing: a snapshot covers all of it'];
+  const lines = lost.map(({ group, from, to }) => `- entries ${from} to ${to} of group ${group}`);
+  if (unknown !== undefined) {
+    const { file, offset } = unknown;
     lines.push(
-      `- in all ${plan.lostRecords} records that can still be read, and ${plan.unreadableBytes} of ${plan.lostBytes} bytes that cannot`,
+      `- unknown: what the log had behind offset ${offset} of ${file}, if anything, is missing or cannot be read`,
     );
   }
-  return `${lines.join('\n')}\n`;
+  if (lostBytes > 0) {
+    lines.push(
+      `- in all ${lostRecords} records that can still be read, and ${unreadableBytes} of ${lostBytes} bytes that cannot`,
+    );
+  }
+  return lines.length > 0 ? lines : ['- no entry'];
 }
 
 export function applyRepair(disk: Disk, plan: RepairPlan): void {

@@ -30,7 +30,7 @@ const VERSION = 1;
 const HEADER_BYTES = 8;
 const MEMBER_HEADER_BYTES = 14;
 /** Of a node id, a name or a host. */
-const TEXT_BYTES = 1024;
+const TEXT_BYTES = 240;
 const LARGEST_REPLICA = 2 ** 32 - 1;
 const LARGEST_PORT = 65535;
 

@@ -3,8 +3,8 @@
  * start, and after each new snapshot in a thread that may block. Looking at a snapshot reads its header and footer, some
  * hundred bytes; chunks are verified when they are loaded.
  *
- * The newest snapshot being damaged is no reason to take an older one silently: what came between them is in the log only
- * as far back as the log goes. So `newestWhole` asks its caller, who knows the log, whether an older one will do.
+ * The newest snapshot being damaged is no reason to take an older one: what came between them is in the log only as far
+ * as the log goes back, and not at all while there was none. That is for an operator to decide.
  */
 import { join } from 'node:path';
 import { type Disk, unlinkIfThere } from '../log/disk.ts';
@@ -24,11 +24,7 @@ export interface SnapshotEntry {
   error: SnapshotError | undefined;
 }
 
-export interface Choice {
-  entry: SnapshotEntry & { whole: NonNullable<SnapshotEntry['whole']> };
-  /** Newer ones that were passed over because they are damaged: for the log of the server. */
-  damaged: SnapshotError[];
-}
+export type WholeSnapshot = SnapshotEntry & { whole: NonNullable<SnapshotEntry['whole']> };
 
 /** The name of a snapshot that covers the groups' logs so far. */
 export function snapshotName(groups: readonly GroupPosition[]): string {
@@ -62,27 +58,14 @@ function look(disk: Disk, path: string, index: number): SnapshotEntry {
   }
 }
 
-/**
- * The snapshot to start from; undefined when there is none. `reaches` says whether the log has everything after an older
- * one. `found` has errors by path, of snapshots that turned out to be damaged while they were loaded. When what is damaged
- * cannot be made up for, its SnapshotError is thrown, with what an operator can do.
- */
-export function newestWhole(
-  disk: Disk,
-  directory: string,
-  reaches: (older: DecodedHeader) => boolean,
-  found: ReadonlyMap<string, SnapshotError> = new Map(),
-): Choice | undefined {
+/** The snapshot to start from; undefined when there is none. When it is damaged, throws its error, with what an operator can do. */
+export function newestWhole(disk: Disk, directory: string): WholeSnapshot | undefined {
   const entries = listSnapshots(disk, directory);
-  const damaged: SnapshotError[] = [];
-  for (const entry of entries) {
-    const { whole } = entry;
-    const error = found.get(entry.path) ?? entry.error;
-    if (error !== undefined || whole === undefined) damaged.push(error!);
-    else if (damaged.length === 0 || reaches(whole.header)) return { entry: { ...entry, whole }, damaged };
-  }
-  if (damaged.length === 0) return undefined;
-  throw unusable(damaged[0], entries, found);
+  if (entries.length === 0) return undefined;
+  const [newest] = entries;
+  const { whole } = newest;
+  if (whole === undefined) throw unusable(newest.error!, entries);
+  return { ...newest, whole };
 }
 
 /** What an operator can do about a file that cannot be loaded. */
@@ -90,16 +73,12 @@ export const ADVICE =
   'Nothing was changed. Restore the file from a copy or from another node; to start without it all the same, move it out of the directory first.';
 
 /** The error of the newest snapshot, with what is left and what to do. */
-function unusable(
-  error: SnapshotError,
-  entries: SnapshotEntry[],
-  found: ReadonlyMap<string, SnapshotError>,
-): SnapshotError {
-  const older = entries.find((entry) => entry.whole !== undefined && !found.has(entry.path));
+function unusable(error: SnapshotError, entries: SnapshotEntry[]): SnapshotError {
+  const older = entries.find((entry) => entry.whole !== undefined);
   const choice =
     older === undefined
       ? 'There is no older snapshot.'
-      : `The log does not reach back to the older snapshot ${older.path}: starting from it would lose the writes in between.`;
+      : `There is an older snapshot, ${older.path}: starting from it would lose the writes since then, but for what the log still has of them.`;
   return new SnapshotError(error.code, `${error.message}. ${choice} ${ADVICE}`, error.file, error.offset, error);
 }
 
@@ -116,12 +95,12 @@ export function removeOlder(disk: Disk, directory: string, index: number): numbe
 
 /**
  * Removes what attempts that never ended have left; at start, before anything is read or written. How many files. What has a
- * name then keeps it: a process that was killed while it published a snapshot may not have come to sync the directory, and
- * what the log gets behind a snapshot is worth nothing without it.
+ * name then keeps it, also when something cannot be removed: a process that was killed while it published a snapshot may not
+ * have come to sync the directory, and what the log gets behind a snapshot is worth nothing without it.
  */
 export function removeTemporary(disk: Disk, directory: string): number {
   const names = onDisk(() => disk.list(directory)).filter((name) => name.endsWith(TEMPORARY_SUFFIX));
-  for (const name of names) onDisk(() => disk.unlink(join(directory, name)));
   onDisk(() => disk.syncDirectory(directory));
+  for (const name of names) onDisk(() => disk.unlink(join(directory, name)));
   return names.length;
 }

@@ -207,9 +207,9 @@ export function streamTrim(a: Arena, root: Offset, trim: Trim): number {
     const length = streamLength(a, root);
     if (trim.strategy === TRIM_MAXLEN && length <= trim.maxLength) break;
     const entries = nodeLive(a, node);
-    if (trim.limit > 0 && dropped + entries > trim.limit) break;
-    if (!isOutside(a, node, length, trim)) {
-      if (!trim.approximate) dropped += trimNode(a, root, node, trim);
+    const most = trim.limit > 0 ? trim.limit - dropped : length;
+    if (entries > most || !isOutside(a, node, length, trim)) {
+      if (!trim.approximate) dropped += trimNode(a, root, node, trim, most);
       break;
     }
     walk.remove(a, root);
@@ -227,13 +227,14 @@ function isOutside(a: Arena, node: Offset, length: number, trim: Trim): boolean 
   return compareIds(a.u32, (node + NODE_LAST_ID) >>> 2, trim.minId, 0) < 0;
 }
 
-/** Drops entries from the front of the first node. */
-function trimNode(a: Arena, root: Offset, node: Offset, trim: Trim): number {
+/** Drops entries from the front of the first node, at most so many. */
+function trimNode(a: Arena, root: Offset, node: Offset, trim: Trim, most: number): number {
   const excess = streamLength(a, root) - trim.maxLength;
   let dropped = 0;
   let from = 0;
   let to = 0;
   for (let more = cursor.first(a, node); more; more = cursor.next(a)) {
+    if (dropped === most) break;
     if (trim.strategy === TRIM_MAXLEN ? dropped === excess : compareIds(cursor.id, 0, trim.minId, 0) >= 0) break;
     if (dropped++ === 0) from = cursor.start;
     to = cursor.end;

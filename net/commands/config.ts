@@ -4,6 +4,7 @@ import { ADMIN, type CommandRow, LOADING, NOSCRIPT, SCOPE_NONE, STALE } from '..
 import { NO_KEYS, rowMaker } from '../../engine/commands/rows.ts';
 import { ERR } from '../../engine/errors.ts';
 import type { Node } from '../node.ts';
+import { sessionOf } from './names.ts';
 import { containerRow } from './subcommands.ts';
 
 const HELP = [
@@ -37,8 +38,11 @@ export function configRow(node: Node): CommandRow {
     // A name may come back in an error, byte for byte.
     for (let i = 2; i < call.argc; i += 2) pairs.push([call.shown(i), call.str(i + 1)]);
     const refusal = config.setMany(pairs);
-    if (refusal === undefined) call.reply.ok();
-    else call.reply.error(refusal);
+    if (refusal !== undefined) return call.reply.error(refusal);
+    const beginning = node.persistence.logBeginning;
+    if (beginning === undefined) return call.reply.ok();
+    const reply = node.dispatcher.defer(sessionOf(call));
+    void beginning.then((trouble) => reply((to) => (trouble === '' ? to.ok() : to.error(trouble))));
   }
 
   function rewrite(call: Call): void {

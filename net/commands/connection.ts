@@ -139,6 +139,7 @@ function reset(call: Call): void {
   call.noTouch = false;
   session.consistency = LINEARIZABLE;
   session.maxAgeMs = 0;
+  session.fence = 0;
   session.setReplyMode(REPLY_ON);
   session.setAuthenticated(session.clients.limits.requirePass === '');
   setProtocol(call, 2);

@@ -43,7 +43,7 @@ export function persistenceSection(node: Node): string[] {
     `aof_enabled:${writer === undefined ? 0 : 1}`,
     `aof_rewrite_in_progress:${runs('rewrite')}`,
     // A log that begins needs one too: until then a script that waits for these two to be 0 must not think it is there.
-    `aof_rewrite_scheduled:${saving.scheduled === 'rewrite' || (running !== 'rewrite' && persistence.isLogComing) ? 1 : 0}`,
+    `aof_rewrite_scheduled:${saving.isScheduled('rewrite') || (running !== 'rewrite' && persistence.isLogComing) ? 1 : 0}`,
     `aof_last_rewrite_time_sec:${rewrites.lastSeconds}`,
     `aof_current_rewrite_time_sec:${since('rewrite')}`,
     `aof_last_bgrewrite_status:${status(rewrites.ok)}`,

@@ -5,7 +5,16 @@
 
 import { PAGE_BYTES } from '../../engine/arena.ts';
 import type { Call } from '../../engine/call.ts';
-import { arityFits, BLOCKING, type CommandRow, DENYOOM, SCOPE_NONE, WRITE } from '../../engine/command.ts';
+import {
+  arityFits,
+  BLOCKING,
+  COPIES,
+  type CommandRow,
+  DENYOOM,
+  GROWS,
+  SCOPE_NONE,
+  WRITE,
+} from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
@@ -26,6 +35,8 @@ export const PASS = -1;
 /** Without a leader for so long, clients get an error instead of waiting on. */
 const PATIENCE_MS = 3000;
 const PLANNING_TICKS = 3;
+/** Who copies more than this waits until nothing is under way, and others until it is applied: what it takes is known only then. */
+const LARGE_COPY_BYTES = 64 * 1024;
 /**
  * Of a shard's memory. Who leads takes no write that needs memory while less is left, since what does not fit when it is applied
  * must fit on no replica, and memory is not laid out alike on all.
@@ -71,6 +82,8 @@ export class ReplicaFront implements Front {
   private isTight = false;
   /** Ticks for which it could have planned. */
   private ignoredTurns = 0;
+  /** A large copy is under way. */
+  private isCopying = false;
   /** A plan was made since `endTurn`: those who waited for their turn may go on. */
   private hasPlanned = false;
   /** When there was a leader last; performance.now(). */
@@ -172,9 +185,20 @@ export class ReplicaFront implements Front {
     }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
-    const refusal = this.refusalFor(row, flags);
+    if (this.isCopying && !this.isIdle()) return STALLED;
+    this.isCopying = false;
+    const copied = (flags & COPIES) === 0 ? 0 : this.dispatcher.shards.copiedBytes(row);
+    if (copied > LARGE_COPY_BYTES) {
+      this.planning = owner;
+      if (!this.isIdle()) return STALLED;
+      this.planning = undefined;
+      this.hasPlanned = true;
+    }
+    const refusal = this.refusalFor(row, flags, copied);
     if (refusal !== '') return this.reject(refusal);
     if (row.name !== 'spop') {
+      if (copied > LARGE_COPY_BYTES) this.isCopying = true;
+      else proposals.willCopy(copied / MEMORY_PER_BYTE);
       this.planning = undefined;
       proposals.stage(call, call, seed, target, seq, protocol);
       return QUEUED;
@@ -193,19 +217,20 @@ export class ReplicaFront implements Front {
     return QUEUED;
   }
 
-  /** Why there is no memory for the request in `call`; '' where there is. */
-  private refusalFor(row: CommandRow, flags: number): string {
-    if ((flags & DENYOOM) === 0) return '';
-    if (!this.dispatcher.writes.mayGrow()) return ERR.OOM;
-    return this.findsRoom(row) ? '' : ERR.ARENA_FULL;
+  /** Why there is no memory for the request in `call`, which copies so many bytes; '' where there is. */
+  private refusalFor(row: CommandRow, flags: number, copied: number): string {
+    if ((flags & (DENYOOM | GROWS | COPIES)) === 0) return '';
+    if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return ERR.OOM;
+    return this.findsRoom(row, copied) ? '' : ERR.ARENA_FULL;
   }
 
   /** Whether every replica will have memory for the request in `call`, behind what is not applied yet. */
-  private findsRoom(row: CommandRow): boolean {
+  private findsRoom(row: CommandRow, copied: number): boolean {
     const { shards } = this.dispatcher;
     const bytes = requestBytes(this.call);
     const isLong = bytes > PAGE_BYTES;
-    if ((this.isTight || isLong) && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes)) return false;
+    const isLarge = this.isTight || isLong || copied > PAGE_BYTES;
+    if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes + copied)) return false;
     return !isLong || shards.findsRoom(row);
   }
 
@@ -235,7 +260,7 @@ export class ReplicaFront implements Front {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
       if (this.trouble !== '') return this.rejectBlocking(session, this.trouble);
-      const refusal = this.refusalFor(row, row.flags);
+      const refusal = this.refusalFor(row, row.flags, 0);
       if (refusal !== '') return this.rejectBlocking(session, refusal);
       this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {

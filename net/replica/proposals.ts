@@ -28,8 +28,10 @@ export interface Proposal {
   index: LogIndex;
   term: Term;
   atMs: number;
-  /** Of the entry. */
+  /** Of the entry, and of what its commands copy. */
   bytes: number;
+  /** As many more would take what its commands copy. */
+  copiedBytes: number;
   /** Of keys that it evicts. */
   evictedBytes: number;
   readonly targets: (ReplyTarget | undefined)[];
@@ -69,7 +71,7 @@ export class Proposals {
 
   /** What is staged, or proposed and not applied. */
   get unappliedBytes(): number {
-    return this.batch.length + this.waitingBytes;
+    return this.batch.length + this.open.copiedBytes + this.waitingBytes;
   }
 
   /** Whether another write may be staged: the core takes what is staged whole, unless there is too much already. */
@@ -90,6 +92,11 @@ export class Proposals {
     this.batch.add(request, call.nowMs, call.db, seed);
     this.owe(target, seq, protocol);
     if (this.batch.length >= SEALED_BYTES) this.seal(true);
+  }
+
+  /** What is staged next takes as much memory as so many bytes more would. */
+  willCopy(bytes: number): void {
+    this.open.copiedBytes += bytes;
   }
 
   /** Adds UNLINK of a key that the leader evicts. */
@@ -134,8 +141,8 @@ export class Proposals {
     open.index = index;
     open.term = this.core.state.term;
     open.atMs = performance.now();
-    open.bytes = bytes.length;
-    this.waitingBytes += bytes.length;
+    open.bytes = bytes.length + open.copiedBytes;
+    this.waitingBytes += open.bytes;
     this.waiting.push(open);
     this.open = emptyProposal();
     batch.clear();
@@ -185,7 +192,17 @@ export class Proposals {
 }
 
 function emptyProposal(): Proposal {
-  return { index: 0, term: 0, atMs: 0, bytes: 0, evictedBytes: 0, targets: [], seqs: [], protocols: [] };
+  return {
+    index: 0,
+    term: 0,
+    atMs: 0,
+    bytes: 0,
+    copiedBytes: 0,
+    evictedBytes: 0,
+    targets: [],
+    seqs: [],
+    protocols: [],
+  };
 }
 
 /** A request of these words. */

@@ -130,6 +130,7 @@ export class Replica implements Replication {
     });
     this.applier.serve(this.proposals);
     this.applier.restart(restored.snapshot.index, 0);
+    this.reads.advance(restored.snapshot.index);
     this.forwards = new Forwards({
       group: options.group,
       leader: () => this.core.state.leader,

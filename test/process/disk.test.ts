@@ -200,10 +200,12 @@ describe.runIf(diskAvailable)('a full disk', () => {
     'serves from a directory that may not be written when nothing has to be',
     async () => {
       disk = SmallDisk.mount(8) as SmallDisk;
+      writeFileSync(join(disk.path, 'dump.rdb.millrace-tmp'), 'what a snapshot that never ended has left');
       disk.remount('ro');
       const node = await start(disk.path, []);
       expect(await node.ask(['SET', 'a', '1'], ['GET', 'a'])).toEqual(['+OK\r\n', '$1\r\n1\r\n']);
       expect(node.output).toMatch(/Nothing can be saved here: .*read-only/i);
+      expect(node.output).toMatch(/Unfinished snapshots are left: .*read-only/i);
       disk.remount('rw');
     },
     TIMEOUT,
@@ -288,5 +290,18 @@ describe('a directory', () => {
     expect(await node.end()).toBe(1);
     expect(node.errors).toMatch(/^millrace: .*appendonlydir.*\n$/);
     expect(statSync(join(dir, 'appendonlydir')).size).toBe(0);
+  });
+
+  it('of the log that is a file is told to who asks for a log', async () => {
+    const node = await start(dir, []);
+    const client = await node.connect();
+    writeFileSync(join(dir, 'appendonlydir'), '');
+    expect(await client.run('CONFIG', 'SET', 'appendonly', 'yes')).toBe(
+      "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.\r\n",
+    );
+    expect(await client.run('CONFIG', 'GET', 'appendonly')).toContain('no');
+    rmSync(join(dir, 'appendonlydir'));
+    expect(await client.run('CONFIG', 'SET', 'appendonly', 'yes')).toBe('+OK\r\n');
+    expect(await client.run('INFO', 'persistence')).toContain('aof_enabled:1');
   });
 });

@@ -116,6 +116,30 @@ describe('appendonly switched while the node runs', () => {
   );
 
   it(
+    'what waits for a snapshot has it, though a log begins meanwhile',
+    async () => {
+      const dir = mkdtempSync(join(tmpdir(), 'millrace-switch-'));
+      const node = await DurableNode.start(dir, ['--appendonly', 'no', '--save', '']);
+      try {
+        const [saver, other] = [await node.connect(), await node.connect()];
+        const pairs = (from: number): string[] =>
+          Array.from({ length: 4000 }, (_, i) => (i % 2 === 0 ? `key:${from + i}` : 'value'));
+        for (let i = 0; i < 50; i++) await other.run('MSET', ...pairs(4000 * i));
+        const [, , saved] = await Promise.all([
+          other.run('BGREWRITEAOF'),
+          sleep(5).then(() => other.run('CONFIG', 'SET', 'appendonly', 'yes')),
+          saver.run('SAVE'),
+        ]);
+        expect(saved).toBe('+OK\r\n');
+      } finally {
+        await node.kill();
+        rmSync(dir, { recursive: true, force: true });
+      }
+    },
+    TIMEOUT,
+  );
+
+  it(
     'nobody waits for the log once appendfsync is not always any more',
     async () => {
       const dir = mkdtempSync(join(tmpdir(), 'millrace-switch-'));

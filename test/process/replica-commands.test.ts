@@ -308,6 +308,7 @@ describe('what operators can tell it', () => {
     const at = await leader();
     const client = clients[at];
     expect(await client.run('raft', 'add', 'n 9', 'h:1')).toMatch(/^-ERR That is no name/);
+    expect(await client.run('raft', 'add', 'n'.repeat(241), 'h:1')).toBe('-ERR its name or address is too long\r\n');
     expect(await client.run('raft', 'add', 'n9', 'h')).toBe("-ERR 'h' is not host:port\r\n");
     expect(await client.run('raft', 'add', 'n2', 'h:1')).toBe('-ERR A member is called so already\r\n');
     const address = `127.0.0.1:${peerPorts[4]}`;

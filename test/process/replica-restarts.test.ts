@@ -180,4 +180,42 @@ describe('memory that is full', () => {
     expect(new Set(await cluster.states()).size).toBe(1);
     for (const client of clients) client.close();
   }, 60_000);
+
+  it('makes it refuse what needs memory without adding data: RENAME, COPY, EXPIRE', async () => {
+    cluster = await LocalCluster.start({ flags: ['--arena-size', '16mb', '--shards', '2'] });
+    await cluster.waitForAll();
+    const leader = await cluster.waitForLeader();
+    const [client, other] = await Promise.all(
+      [leader, cluster.others(leader)[0]].map((node) => RawClient.connect(node.address.port)),
+    );
+    const element = Buffer.alloc(1000, 'e');
+    for (let i = 0; i < 40; i++) await client.run('rpush', 'big', ...Array.from({ length: 100 }, () => element));
+    // Sent all at once, through both: some have room.
+    const many = Array.from({ length: 12 }, (_, i) => ['copy', 'big', `many:${i}`]);
+    const made = (await Promise.all([client.pipeline(many.slice(0, 6)), other.pipeline(many.slice(6))])).flat();
+    expect(new Set(made.map((reply) => reply.slice(0, 4)))).toEqual(new Set([':1\r\n', '-OOM']));
+    for (let n = 0, isFull = false; !isFull; n++) {
+      const sets = Array.from({ length: 1000 }, (_, k) => ['set', `k:${n}:${k}`, 'v']);
+      isFull = (await client.pipeline(sets)).filter((reply) => reply.startsWith('-OOM')).length > 990;
+    }
+    const copies: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      copies.push(await client.run('copy', 'big', `copy:${i}`), await other.run('rename', 'big', `big:${i}`));
+      await other.run('rename', `big:${i}`, 'big');
+    }
+    // Some lie in the shard in which it is not.
+    expect(copies.filter((reply) => reply.startsWith('-OOM')).length).toBeGreaterThan(4);
+    for (let n = 0; n < 60; n++) {
+      await client.pipeline(Array.from({ length: 1000 }, (_, k) => ['expire', `k:${n}:${k}`, '1000']));
+    }
+    for (let n = 0; n < 20; n++) {
+      await client.pipeline(Array.from({ length: 1000 }, (_, k) => ['rename', `k:${n}:${k}`, `longer:${n}:${k}`]));
+    }
+    expect(cluster.nodes.map((node) => node.running)).toEqual([true, true, true]);
+    expect(await client.run('llen', 'big')).toBe(':4000\r\n');
+    expect(await client.run('persist', 'big')).toMatch(/^:[01]/);
+    expect(await other.run('flushall')).toBe('+OK\r\n');
+    expect(new Set(await cluster.states()).size).toBe(1);
+    for (const each of [client, other]) each.close();
+  }, 90_000);
 });

@@ -58,9 +58,9 @@ function load(seed: number): () => Promise<number> {
   };
 }
 
-/** Cuts the leader's log. */
-async function rewrite(): Promise<void> {
-  const client = await connect(leader);
+/** Cuts a node's log. */
+async function rewrite(node: ClusterNode): Promise<void> {
+  const client = await connect(node);
   await client.run('bgrewriteaof');
   for (;;) {
     const info = await client.run('info', 'persistence');
@@ -77,13 +77,26 @@ async function expectSameState(): Promise<void> {
 
 const installs = (): number => follower.output.split('The state is that of a snapshot').length - 1;
 
+it('a follower whose snapshot covers all of its log serves reads as soon as it is back', async () => {
+  const writer = await connect(leader);
+  expect(await writer.run('set', 'before', '1')).toBe('+OK\r\n');
+  await sleep(500);
+  await rewrite(follower);
+  await follower.shutdown();
+  follower.start();
+  await cluster.waitForAll();
+  const client = await connect(follower);
+  expect(await client.run('get', 'before')).toBe('$1\r\n1\r\n');
+  expect(await client.run('read', 'bounded', '1000', 'get', 'before')).toBe('$1\r\n1\r\n');
+}, 60_000);
+
 describe('a follower behind the cut of the log', () => {
   it('gets snapshots while clients write, and comes to the same state', async () => {
     for (let round = 0; round < 2; round++) {
       await follower.kill();
       const stop = load(7 * round + 1);
       await sleep(600);
-      await rewrite();
+      await rewrite(leader);
       const before = installs();
       follower.start();
       await cluster.waitForAll();
@@ -103,7 +116,7 @@ describe('a follower behind the cut of the log', () => {
     for (let round = 0; round < 4; round++) {
       await follower.kill();
       await sleep(150);
-      await rewrite();
+      await rewrite(leader);
       const before = installs();
       const said = follower.output.length;
       follower.start();
@@ -124,7 +137,7 @@ describe('a follower behind the cut of the log', () => {
     await follower.kill();
     const stop = load(5);
     await sleep(300);
-    await rewrite();
+    await rewrite(leader);
     await stop();
     follower.start();
     const client = await (async () => {
@@ -147,7 +160,7 @@ describe('a follower behind the cut of the log', () => {
     const stop = load(6);
     for (let round = 0; round < 4; round++) {
       await sleep(300);
-      await rewrite();
+      await rewrite(leader);
       if (round % 2 === 1) follower.resume();
       else follower.pause();
     }

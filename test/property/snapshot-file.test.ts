@@ -50,14 +50,14 @@ class Scene {
 
   /** Whether the new snapshot is there. Throws when anything is there that is not wholly the old or the new. */
   isNew(): boolean {
-    const choice = newestWhole(this.disk, DIRECTORY, () => false);
+    const newest = newestWhole(this.disk, DIRECTORY);
     for (const entry of listSnapshots(this.disk, DIRECTORY)) {
       if (entry.error !== undefined) throw entry.error;
       const chunks = readChunks(this.disk, entry.path);
       const isFresh = entry.path === this.path && sameChunks(chunks, this.fresh);
       const isOld = this.chunks.has(entry.path) && sameChunks(chunks, this.chunks.get(entry.path)!);
       if (!isFresh && !isOld) throw new Error(`${entry.path} has neither the old nor the new chunks`);
-      if (entry.path === choice?.entry.path) return isFresh;
+      if (entry.path === newest?.path) return isFresh;
     }
     throw new Error('no snapshot is left');
   }

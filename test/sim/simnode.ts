@@ -170,9 +170,9 @@ export class SimNode {
     const { disk, engine, witness } = this;
     const { call } = engine;
     const removed = removeTemporary(disk, DIRECTORY);
-    const choice = newestWhole(disk, DIRECTORY, () => false);
-    if (choice !== undefined) {
-      const reader = new SnapshotFileReader(disk, choice.entry.path);
+    const newest = newestWhole(disk, DIRECTORY);
+    if (newest !== undefined) {
+      const reader = new SnapshotFileReader(disk, newest.path);
       this.loadedMs = reader.header.timeMs;
       this.loadedIndex = reader.header.groups[0].index;
       call.setClock(this.loadedMs);

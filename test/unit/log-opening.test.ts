@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { markBase } from '../../engine/log/base.ts';
 import type { LogError } from '../../engine/log/errors.ts';
-import { GROUP, type Opened, openBehind } from '../../engine/log/opening.ts';
+import { findMissing, GROUP, type Opened, openBehind } from '../../engine/log/opening.ts';
 import { Random } from '../../engine/random.ts';
 import { SimDisk } from '../sim/simdisk.ts';
 import { put } from '../support/log.ts';
@@ -77,7 +77,7 @@ it('refuses a log whose snapshot was there and is gone, until another log begins
   append(disk, 0, false, 'one');
   append(disk, 4, true, 'five');
   markBase(disk, DIRECTORY);
-  expect(() => open(disk, 1)).toThrow(/entry 1 to entry 5: the snapshot/);
+  expect(() => open(disk, 1)).toThrow(/entry 1 to entry 5: the snapshot .* or the files of the log that had it/);
   expect(open(disk, 4)).toMatchObject({ taken: ['five'], lastIndex: 5 });
   append(disk, 8, true, 'void');
   expect(open(disk, 5)).toMatchObject({ taken: [], lastIndex: 5, hasGap: true });
@@ -124,4 +124,37 @@ it('is refused when all of it has been removed since its snapshot was saved', ()
   }
   // CONFIG SET appendonly yes begins another.
   expect(open(disk, 2, true)).toMatchObject({ lastIndex: 2, taken: [] });
+});
+
+/** What is said without opening it, and that it changes nothing. */
+function missingBehind(disk: SimDisk, after: number, isReplica = false): string {
+  const contents = () => disk.list(DIRECTORY).map((name) => [name, disk.contents(`${DIRECTORY}/${name}`).slice()]);
+  const before = contents();
+  const error = findMissing(disk, DIRECTORY, after, isReplica);
+  expect(contents()).toEqual(before);
+  return error?.message ?? '';
+}
+
+it('is known to be refused before it is opened', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 0, false, ...Array.from({ length: 40 }, (_, i) => `${i}`.repeat(400)));
+  expect(missingBehind(disk, 0)).toBe('');
+  const segments = disk.list(DIRECTORY).filter((each) => each.endsWith('.log'));
+  disk.unlink(`${DIRECTORY}/${segments[0]}`);
+  expect(missingBehind(disk, 0)).toContain('the log goes from entry 0 to entry ');
+  expect(missingBehind(disk, 40)).toBe('');
+  markBase(disk, DIRECTORY);
+  for (const name of segments.slice(1)) disk.unlink(`${DIRECTORY}/${name}`);
+  expect(missingBehind(disk, 40)).toContain('are gone');
+});
+
+it('is not known to be refused where it is put aside, but on a replica', () => {
+  const disk = new SimDisk(new Random(1));
+  append(disk, 0, false, 'one', 'two');
+  append(disk, 4, true, 'five');
+  expect(missingBehind(disk, 2)).toBe('');
+  expect(missingBehind(disk, 2, true)).toContain('from entry 2 to entry 5');
+  markBase(disk, DIRECTORY);
+  expect(missingBehind(disk, 2)).toContain('from entry 2 to entry 5');
+  expect(missingBehind(disk, 4)).toBe('');
 });

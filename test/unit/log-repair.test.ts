@@ -119,12 +119,48 @@ describe('repair', () => {
     });
   });
 
+  it.each([
+    ['the last is empty', 8, 0, { file: path(8), offset: 0 }, 29],
+    ['the last is cut to its header', 8, 4096, { file: path(8), offset: 4096 }, 29],
+    ['the last is cut between two records', 8, 4096 + 944, { file: path(8), offset: 4096 + 944 }, 30],
+    ['one in the middle is empty', 3, 0, undefined, 9],
+    ['one in the middle is cut between two records', 3, 4096 + 944, undefined, 10],
+  ])('does not take what is absent for nothing: %s', (_, segment, length, unknown, next) => {
+    const disk = filled();
+    disk.place(path(segment), disk.contents(path(segment)).slice(0, length));
+    refusal(disk);
+    // The snapshot has what the log has lost up to its last segment, and nobody can say that there was no more.
+    const plan = planRepair(disk, DIR, new Map([[0, 8]]));
+    expect(plan).toMatchObject({ isCovered: false, unknown });
+    expect(plan.lost).toEqual(unknown === undefined ? [{ group: 0, from: next, to: 30 }] : []);
+    expect(plan.text).not.toContain('a snapshot covers');
+    if (unknown !== undefined) {
+      expect(plan.text).toContain(
+        `lost:\n- unknown: what the log had behind offset ${unknown.offset} of ${unknown.file}`,
+      );
+    }
+    applyRepair(disk, plan);
+    expect(indexes(disk)).toEqual(run(1, next - 1));
+  });
+
+  it('does not take zeros for nothing', () => {
+    const disk = filled();
+    const bytes = disk
+      .contents(path(8))
+      .slice()
+      .fill(0, 4096 + 944);
+    disk.place(path(8), bytes);
+    const plan = planRepair(disk, DIR);
+    expect(plan).toMatchObject({ isCovered: false, lostBytes: 0, unknown: { file: path(8), offset: 4096 + 944 } });
+  });
+
   it('keeps all records of a segment whose seal is damaged', () => {
     const disk = filled();
     damage(disk, 8, 530);
     refusal(disk);
     const plan = planRepair(disk, DIR);
-    expect(plan).toMatchObject({ aside: [], lost: [], lostBytes: 0, lostRecords: 0 });
+    expect(plan).toMatchObject({ aside: [], lost: [], lostBytes: 0, lostRecords: 0, isCovered: false });
+    expect(plan.text).toContain('lost:\n- unknown: ');
     applyRepair(disk, plan);
     expect(indexes(disk)).toEqual(run(1, 30));
   });
@@ -172,7 +208,7 @@ describe('repair', () => {
     // Segment 3 begins behind entry 8.
     expect(planRepair(disk, DIR, new Map([[0, 7]])).lost).toHaveLength(1);
     const plan = planRepair(disk, DIR, new Map([[0, 8]]));
-    expect(plan).toMatchObject({ cut: undefined, aside: [1, 2], lost: [], lostBytes: 0 });
+    expect(plan).toMatchObject({ cut: undefined, aside: [1, 2], lost: [], lostBytes: 0, isCovered: true });
     expect(plan.text).toContain('nothing: a snapshot covers');
     applyRepair(disk, plan);
     expect(indexes(disk)).toEqual(run(9, 30));

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../engine/random.ts';
-import type { DecodedHeader } from '../../engine/snapshot/file.ts';
 import { SnapshotError } from '../../engine/snapshot/file-errors.ts';
 import {
   listSnapshots,
@@ -32,8 +31,6 @@ function damage(disk: SimDisk, index: number): void {
 }
 
 const indexes = (disk: SimDisk) => listSnapshots(disk, DIRECTORY).map((entry) => entry.index);
-const always = () => true;
-const never = () => false;
 
 describe('the snapshots of a directory', () => {
   it('are listed newest first, and nothing else is', () => {
@@ -58,39 +55,21 @@ describe('the snapshots of a directory', () => {
 
 describe('newestWhole', () => {
   it('takes the newest', () => {
-    expect(newestWhole(diskWith(), DIRECTORY, never)).toBeUndefined();
-    expect(newestWhole(diskWith(5, 20), DIRECTORY, never)).toMatchObject({ entry: { index: 20 }, damaged: [] });
+    expect(newestWhole(diskWith(), DIRECTORY)).toBeUndefined();
+    expect(newestWhole(diskWith(5, 20), DIRECTORY)?.index).toBe(20);
   });
 
-  it('takes an older one only when the log reaches back to it', () => {
-    const disk = diskWith(5, 10, 20);
-    damage(disk, 20);
-    const asked: number[] = [];
-    const reaches = (older: DecodedHeader) => {
-      asked.push(older.groups[0].index);
-      return older.groups[0].index >= 10;
-    };
-    const choice = newestWhole(disk, DIRECTORY, reaches);
-    expect(choice).toMatchObject({ entry: { index: 10 }, damaged: [{ code: 'DAMAGED', file: pathAt(20) }] });
-    expect(asked).toEqual([10]);
-  });
-
-  it('says what is damaged and what to do when it does not', () => {
+  it('takes no older one by itself, and says what is damaged and what to do', () => {
     const disk = diskWith(5, 20);
     damage(disk, 20);
-    expect(() => newestWhole(disk, DIRECTORY, never)).toThrow(SnapshotError);
-    expect(() => newestWhole(disk, DIRECTORY, never)).toThrow(
-      new RegExp(`${pathAt(20)} is damaged at offset \\d+: .*does not reach back.*${pathAt(5)}.*Restore the file`),
+    expect(() => newestWhole(disk, DIRECTORY)).toThrow(SnapshotError);
+    expect(() => newestWhole(disk, DIRECTORY)).toThrow(
+      new RegExp(
+        `${pathAt(20)} is damaged at offset \\d+: .*older snapshot, ${pathAt(5)}: .*but for what the log still has.*Restore the file`,
+      ),
     );
     damage(disk, 5);
-    expect(() => newestWhole(disk, DIRECTORY, always)).toThrow(/There is no older snapshot/);
-  });
-
-  it('passes over what was found damaged while it was loaded', () => {
-    const disk = diskWith(5, 20);
-    const found = new Map([[pathAt(20), new SnapshotError('DAMAGED', 'its third chunk', pathAt(20), 99)]]);
-    expect(newestWhole(disk, DIRECTORY, always, found)?.entry.index).toBe(5);
-    expect(() => newestWhole(disk, DIRECTORY, never, found)).toThrow(/its third chunk/);
+    expect(() => newestWhole(disk, DIRECTORY)).toThrow(/There is no older snapshot/);
   });
 });
 

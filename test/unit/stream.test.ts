@@ -257,3 +257,43 @@ it('XREAD does not pretend to wait', () => {
   engine.run('xadd', 's', '1', 'f', 'v');
   expect(engine.run('xread', 'block', '0', 'streams', 's', '0')).toMatch(/^-ERR XREAD cannot wait/);
 });
+
+/** What is left of a stream after approximate trimming, on two replicas that differ in its nodes only. */
+describe('approximate trimming on replicas', () => {
+  /** `entries` entries of which `deleted` are deleted again; in two engines, one of which has them from the other's dump. */
+  function replicas(entries: number, deleted: (i: number) => boolean): TestEngine[] {
+    const writer = new TestEngine();
+    const loader = new TestEngine();
+    for (let i = 1; i <= entries; i++) writer.run('xadd', 's', `${i}-1`, 'f', 'v'.repeat(i % 50));
+    for (let i = 1; i <= entries; i++) if (deleted(i)) writer.run('xdel', 's', `${i}-1`);
+    const dump = Buffer.from(writer.run('dump', 's'), 'latin1');
+    const header = dump.indexOf('\n') + 1;
+    expect(loader.run('restore', 's', '0', dump.subarray(header, dump.length - 2))).toBe('+OK\r\n');
+    for (const engine of [writer, loader]) engine.call.isReplica = true;
+    return [writer, loader];
+  }
+
+  it.each([
+    ['xtrim s minid ~ 100-0', (i: number) => i === 100],
+    ['xtrim s minid ~ 250-0', (i: number) => i % 3 === 0],
+    ['xtrim s maxlen ~ 250', (i: number) => i % 7 === 0],
+    ['xtrim s maxlen ~ 20 limit 130', (i: number) => i % 2 === 0],
+    ['xtrim s minid ~ 390-0 limit 130', (i: number) => i % 2 === 0],
+    ['xadd s maxlen ~ 120 500-1 f v', (i: number) => i > 80 && i < 230],
+  ])('leaves the same: %s', (command, deleted) => {
+    const engines = replicas(400, deleted);
+    const [one, other] = engines.map((engine) => [
+      engine.run(...command.split(' ')),
+      engine.run('xlen', 's'),
+      engine.run('xrange', 's', '-', '+'),
+    ]);
+    expect(one).toEqual(other);
+  });
+
+  it('drops no more than LIMIT says', () => {
+    const [engine] = replicas(400, () => false);
+    expect(engine.run('xtrim', 's', 'maxlen', '~', '20', 'limit', '130')).toBe(':130\r\n');
+    expect(engine.run('xtrim', 's', 'minid', '~', '400-0', 'limit', '200')).toBe(':200\r\n');
+    expect(engine.run('xtrim', 's', 'maxlen', '~', '20')).toBe(':50\r\n');
+  });
+});
