@@ -74,6 +74,8 @@ export interface CommandRow {
   summary: string;
   /** For commands whose key positions depend on their arguments: pushes the argument indexes of the keys; false if malformed. */
   keys?: (request: Request, out: number[]) => boolean;
+  /** For commands that write far into a string: the length to which they make it grow; argument `at` is the command's name. */
+  reach?: (request: Request, at: number) => number;
   subcommands?: readonly CommandRow[];
   /** Runs the command: reads `call`, writes exactly one reply into `call.reply`. */
   run: (call: Call) => void;
@@ -97,6 +99,7 @@ export class TableRow implements CommandRow {
   readonly complexity: string;
   readonly summary: string;
   readonly keys: CommandRow['keys'];
+  readonly reach: CommandRow['reach'];
   subcommands: readonly TableRow[] | undefined;
   readonly run: (call: Call) => void;
   /** Index in the table; the same on every thread. */
@@ -116,6 +119,7 @@ export class TableRow implements CommandRow {
     this.complexity = row.complexity;
     this.summary = row.summary;
     this.keys = row.keys;
+    this.reach = row.reach;
     this.subcommands = undefined;
     this.run = row.run;
     this.id = id;

@@ -20,6 +20,7 @@ import { isSwept } from '../engine/snapshot/epoch.ts';
 import type { Saver } from '../engine/snapshot/saver.ts';
 import { sweepStep } from '../engine/snapshot/sweep.ts';
 import { reclaim } from '../engine/spans.ts';
+import { longestString } from '../engine/types/string.ts';
 import { valueBytes } from '../engine/values.ts';
 import { type Outcome, STALLED } from './executor.ts';
 import { Fences } from './fences.ts';
@@ -240,11 +241,10 @@ export class MainShards {
   }
 
   /**
-   * Whether the shards of the request in `call` have room for it in one piece, or make some, for which they are locked. Leaves its shards
-   * marked.
+   * Whether the shards of the request in `call` have room for so many bytes in one piece, or make some, for which they are locked. Leaves
+   * its shards marked.
    */
-  findsRoom(row: CommandRow): boolean {
-    const bytes = requestBytes(this.call) * 2;
+  findsRoom(row: CommandRow, bytes: number): boolean {
     this.mark(row);
     const { marked, arenas } = this;
     const isRoomy = (arena: Arena): boolean => hasRoom(arena, bytes);
@@ -263,6 +263,16 @@ export class MainShards {
       if (record !== 0) bytes += usableSize(call.arena, record) + valueBytes(call.arena, record) * COPY_PART;
     }
     return bytes;
+  }
+
+  /** What the string takes that the request in `call` makes as long as `reach`; 0 when it is as long already, or never will be. */
+  grownBytes(row: CommandRow, reach: number): number {
+    const { call } = this;
+    if (reach > longestString(call)) return 0;
+    this.lockKeys(row);
+    const record = lookupQuiet(call, keyArgumentsOf(call, row)[0]);
+    if (record !== 0 && usableSize(call.arena, record) + valueBytes(call.arena, record) >= reach) return 0;
+    return reach * COPY_PART;
   }
 
   /** Whether the request in `call` is about such a shard. */

@@ -9,6 +9,7 @@ import { COPIES, type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../comm
 import { ERR } from '../errors.ts';
 import { deleteRecord, lookupQuiet, lookupRead, lookupWrite } from '../keyspace.ts';
 import { HEAD_RAW } from '../record.ts';
+import type { Request } from '../request.ts';
 import { isString, setString, stringLength, stringStart } from '../types/string.ts';
 import { bitOffset, bytesForBit, growBits, lookupBits } from './bit-argument.ts';
 import { bitfield, bitfieldRo } from './bitfield.ts';
@@ -223,6 +224,22 @@ function combine(c: Call, operation: number, i: number, result: Uint8Array): voi
   }
 }
 
+/** Marks an offset that counts integers, not bits. */
+const HASH = 0x23;
+
+/** As far as the widest integers at all offsets would reach. */
+function bitfieldReach(request: Request, at: number): number {
+  const { buf, off, len, argc } = request;
+  let reach = 0;
+  for (let i = at + 2; i + 2 < argc; i++) {
+    if (!request.is(i, 'SET') && !request.is(i, 'INCRBY')) continue;
+    const counted = buf[off[i + 2]] === HASH ? 1 : 0;
+    if (!request.longAt(buf, off[i + 2] + counted, len[i + 2] - counted)) continue;
+    reach = Math.max(reach, request.num * (counted === 1 ? 8 : 1 / 8) + 8);
+  }
+  return reach;
+}
+
 const W = WRITE | DENYOOM;
 const N = 'O(n) for a string of n bytes';
 const OPERANDS: KeyPositions = [2, -1, 1];
@@ -231,7 +248,10 @@ const row = rowMaker('bitmap');
 
 export const bitmapRows: CommandRow[] = [
   row('bitcount', -2, READONLY, ONE_KEY, '2.6.0', N, 'Counts the ones in a string', bitcount),
-  row('bitfield', -2, W, ONE_KEY, '3.2.0', EACH, 'Reads and writes integers of any width in a string', bitfield),
+  {
+    ...row('bitfield', -2, W, ONE_KEY, '3.2.0', EACH, 'Reads and writes integers of any width in a string', bitfield),
+    reach: bitfieldReach,
+  },
   row(
     'bitfield_ro',
     -2,
@@ -245,5 +265,17 @@ export const bitmapRows: CommandRow[] = [
   row('bitop', -4, W | COPIES, OPERANDS, '2.6.0', N, 'Combines strings bit by bit and stores the result', bitop),
   row('bitpos', -3, READONLY, ONE_KEY, '2.8.7', N, 'Finds the first one or zero in a string', bitpos),
   row('getbit', 3, READONLY | FAST, ONE_KEY, '2.2.0', 'O(1)', 'Returns a bit of a string', getbit),
-  row('setbit', 4, W, ONE_KEY, '2.2.0', 'O(1)', 'Sets or clears a bit of a string and returns what it was', setbit),
+  {
+    ...row(
+      'setbit',
+      4,
+      W,
+      ONE_KEY,
+      '2.2.0',
+      'O(1)',
+      'Sets or clears a bit of a string and returns what it was',
+      setbit,
+    ),
+    reach: (request, at) => (request.long(at + 2) ? request.num / 8 + 1 : 0),
+  },
 ];

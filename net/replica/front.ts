@@ -25,7 +25,7 @@ import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
 import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT, RETRIES } from './forwards.ts';
-import { onceRow } from './once.ts';
+import { ONCE_WORDS, onceRow } from './once.ts';
 import { Planner } from './planner.ts';
 import type { Proposals, ReplyTarget } from './proposals.ts';
 import type { Reads } from './reads.ts';
@@ -176,25 +176,29 @@ export class ReplicaFront implements Front {
   private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number, seed = 0): Outcome {
     const { call, proposals } = this;
     if (this.trouble !== '') return this.reject(this.trouble);
-    let { flags } = row;
+    let { flags, reach } = row;
+    let at = 0;
     if (row.name === 'once') {
       const command = onceRow(call, this.dispatcher.table);
       if (typeof command === 'string') return this.reject(command);
-      flags = command.flags;
+      ({ flags, reach } = command);
+      at = ONCE_WORDS;
       if (protocol === 3) seed = RESP3_SEED;
     }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
     if (this.isCopying && !this.isIdle()) return STALLED;
     this.isCopying = false;
-    const copied = (flags & COPIES) === 0 ? 0 : this.dispatcher.shards.copiedBytes(row);
+    const { shards } = this.dispatcher;
+    const grown = reach === undefined ? 0 : shards.grownBytes(row, reach(call, at));
+    const copied = (flags & COPIES) === 0 ? grown : shards.copiedBytes(row);
     if (copied > LARGE_COPY_BYTES) {
       this.planning = owner;
       if (!this.isIdle()) return STALLED;
       this.planning = undefined;
       this.hasPlanned = true;
     }
-    const refusal = this.refusalFor(row, flags, copied);
+    const refusal = this.refusalFor(row, flags, copied, grown);
     if (refusal !== '') return this.reject(refusal);
     if (row.name !== 'spop') {
       if (copied > LARGE_COPY_BYTES) this.isCopying = true;
@@ -217,21 +221,21 @@ export class ReplicaFront implements Front {
     return QUEUED;
   }
 
-  /** Why there is no memory for the request in `call`, which copies so many bytes; '' where there is. */
-  private refusalFor(row: CommandRow, flags: number, copied: number): string {
+  /** Why there is no memory for the request in `call`, which copies so many bytes, `grown` of them into one string; '' where there is. */
+  private refusalFor(row: CommandRow, flags: number, copied: number, grown: number): string {
     if ((flags & (DENYOOM | GROWS | COPIES)) === 0) return '';
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return ERR.OOM;
-    return this.findsRoom(row, copied) ? '' : ERR.ARENA_FULL;
+    return this.findsRoom(row, copied, grown) ? '' : ERR.ARENA_FULL;
   }
 
   /** Whether every replica will have memory for the request in `call`, behind what is not applied yet. */
-  private findsRoom(row: CommandRow, copied: number): boolean {
+  private findsRoom(row: CommandRow, copied: number, grown: number): boolean {
     const { shards } = this.dispatcher;
     const bytes = requestBytes(this.call);
-    const isLong = bytes > PAGE_BYTES;
+    const isLong = bytes > PAGE_BYTES || grown > PAGE_BYTES;
     const isLarge = this.isTight || isLong || copied > PAGE_BYTES;
     if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes + copied)) return false;
-    return !isLong || shards.findsRoom(row);
+    return !isLong || shards.findsRoom(row, bytes * 2 + grown);
   }
 
   // ---------------------------------------------------------------- blocking commands
@@ -260,7 +264,7 @@ export class ReplicaFront implements Front {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
       if (this.trouble !== '') return this.rejectBlocking(session, this.trouble);
-      const refusal = this.refusalFor(row, row.flags, 0);
+      const refusal = this.refusalFor(row, row.flags, 0, 0);
       if (refusal !== '') return this.rejectBlocking(session, refusal);
       this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {

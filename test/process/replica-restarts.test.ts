@@ -194,6 +194,13 @@ describe('memory that is full', () => {
     const many = Array.from({ length: 12 }, (_, i) => ['copy', 'big', `many:${i}`]);
     const made = (await Promise.all([client.pipeline(many.slice(0, 6)), other.pipeline(many.slice(6))])).flat();
     expect(new Set(made.map((reply) => reply.slice(0, 4)))).toEqual(new Set([':1\r\n', '-OOM']));
+    // A little request for a long string.
+    for (const each of [client, other]) {
+      expect(await each.run('setrange', 'long', 60_000_000, 'x')).toMatch(/^-OOM/);
+      expect(await each.run('setbit', 'long', 8 * 60_000_000, 1)).toMatch(/^-OOM/);
+      expect(await each.run('bitfield', 'long', 'get', 'u8', 0, 'set', 'u8', '#60000000', 1)).toMatch(/^-OOM/);
+    }
+    expect(await other.run('setrange', 'short', 100_000, 'x')).toBe(':100001\r\n');
     for (let n = 0, isFull = false; !isFull; n++) {
       const sets = Array.from({ length: 1000 }, (_, k) => ['set', `k:${n}:${k}`, 'v']);
       isFull = (await client.pipeline(sets)).filter((reply) => reply.startsWith('-OOM')).length > 990;
