@@ -11,7 +11,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { chosen, MAX_COUNT, MAX_PORT, readArguments, whole } from '../test/support/arguments.ts';
 import { CATCH_UP_LOG, measureCatchUp } from './cluster-catchup.ts';
 import { etcdCommand, etcdVersion } from './cluster-etcd.ts';
 import { LOGS, type Log, measureKills } from './cluster-kills.ts';
@@ -50,9 +50,8 @@ const HELP = `Usage: npm run bench:cluster -- [options]
 The servers' directories are made where TMPDIR says. durable needs etcd (Debian: etcd-server).
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = readArguments(HELP, {
   options: {
-    help: { type: 'boolean', short: 'h', default: false },
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     kills: { type: 'string' },
@@ -64,19 +63,30 @@ const { values: options } = parseArgs({
   },
 });
 
+const firstPort = whole('--port', options.port, 1, MAX_PORT);
+const rounds = countOf('--rounds', options.rounds);
+const kills = countOf('--kills', options.kills);
+const seconds = countOf('--seconds', options.seconds);
+const parts = chosen('--only', options.only, PARTS);
+const logs = chosen('--logs', options.logs, Object.keys(LOGS)) as Log[];
+
+function countOf(name: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : whole(name, text, 1, MAX_COUNT);
+}
+
 function planOf(part: Part): ClusterPlan {
   const { quick } = options;
   return {
     quick,
-    rounds: Number(options.rounds ?? (quick ? 1 : (ROUNDS[part] ?? 1))),
-    firstPort: Number(options.port),
-    kills: Number(options.kills ?? (quick ? QUICK_KILLS : KILLS)),
-    seconds: Number(options.seconds ?? (quick ? QUICK_SECONDS : SECONDS)),
+    rounds: rounds ?? (quick ? 1 : (ROUNDS[part] ?? 1)),
+    firstPort,
+    kills: kills ?? (quick ? QUICK_KILLS : KILLS),
+    seconds: seconds ?? (quick ? QUICK_SECONDS : SECONDS),
   };
 }
 
 function setting(): string[] {
-  const port = Number(options.port);
+  const port = firstPort;
   const group = (log: string): string => `\`${tell(groupCommand(log, port, 0).replace('{port}', String(port)))}\``;
   const flags = process.argv.slice(2).map((word) => ` ${word}`);
   return [
@@ -93,21 +103,7 @@ function setting(): string[] {
   ];
 }
 
-/** The words of a comma-separated option, each of which has to be a known one. */
-function chosen(flag: string, given: string, known: readonly string[]): string[] {
-  const words = given.split(',');
-  const strange = words.find((word) => !known.includes(word));
-  if (strange !== undefined) throw new Error(`${flag}: '${strange}' is none of ${known.join(', ')}`);
-  return words;
-}
-
 async function main(): Promise<void> {
-  if (options.help) {
-    process.stdout.write(HELP);
-    return;
-  }
-  const parts = chosen('--only', options.only, PARTS);
-  const logs = chosen('--logs', options.logs, Object.keys(LOGS)) as Log[];
   const results: ClusterResults = {
     setting: setting(),
     kills: [],
@@ -151,7 +147,7 @@ async function main(): Promise<void> {
 
   const text = clusterReport(results);
   process.stdout.write(text);
-  const changed = [options.rounds, options.kills, options.seconds].some((value) => value !== undefined);
+  const changed = [rounds, kills, seconds].some((value) => value !== undefined);
   const isWhole =
     parts.length === PARTS.length && logs.length === Object.keys(LOGS).length && !options.quick && !changed;
   const out = options.out ?? (isWhole ? RESULTS : undefined);

@@ -11,7 +11,7 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { chosen, MAX_COUNT, MAX_PORT, readArguments, whole } from '../test/support/arguments.ts';
 import { measureDisk } from './durability-disk.ts';
 import { type DurabilityResults, durabilityReport } from './durability-report.ts';
 import { measureRestarts } from './durability-restart.ts';
@@ -39,9 +39,8 @@ const HELP = `Usage: npm run bench:durability -- [options]
 The servers' directories are made where TMPDIR says.
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = readArguments(HELP, {
   options: {
-    help: { type: 'boolean', short: 'h', default: false },
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     only: { type: 'string', default: PARTS.join(',') },
@@ -50,9 +49,12 @@ const { values: options } = parseArgs({
   },
 });
 
+const firstPort = whole('--port', options.port, 1, MAX_PORT);
+const rounds = options.rounds === undefined ? undefined : whole('--rounds', options.rounds, 1, MAX_COUNT);
+const parts = chosen('--only', options.only, PARTS);
+
 function planOf(part: Part): Plan {
-  const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS[part]));
-  return { quick: options.quick, rounds, firstPort: Number(options.port) };
+  return { quick: options.quick, rounds: rounds ?? (options.quick ? 1 : ROUNDS[part]), firstPort };
 }
 
 /** The measuring program must not take from the servers; its children are put on their cores one by one. */
@@ -80,13 +82,6 @@ async function setting(): Promise<string[]> {
 }
 
 async function main(): Promise<void> {
-  const parts = options.only.split(',');
-  const strange = parts.find((part) => !PARTS.some((known) => known === part));
-  if (options.help || strange !== undefined) {
-    process.stdout.write(strange === undefined ? HELP : `--only: '${strange}' is none of ${PARTS.join(', ')}\n`);
-    process.exitCode = strange === undefined ? 0 : 1;
-    return;
-  }
   leaveServerCore();
   const results: DurabilityResults = {
     setting: await setting(),
@@ -108,7 +103,7 @@ async function main(): Promise<void> {
 
   const text = durabilityReport(results);
   process.stdout.write(text);
-  const isWhole = parts.length === PARTS.length && !options.quick && options.rounds === undefined;
+  const isWhole = parts.length === PARTS.length && !options.quick && rounds === undefined;
   const out = options.out ?? (isWhole ? RESULTS : undefined);
   if (out !== undefined) writeFileSync(out, text);
 }

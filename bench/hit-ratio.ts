@@ -2,7 +2,7 @@
  * Hit ratios of eviction, ours and Redis's: replays the same traces as a cache would be used (GET, and SET after a miss)
  * against redis-server over a socket and against the engine in process, and prints a table.
  *
- *     node bench/hit-ratio.ts [--ops 2000000] [--maxmemory-mb 32] [--rate 0] [--policies allkeys-lru,allkeys-lfu]
+ *     npm run bench:hit-ratio        see USAGE
  *
  * Both get the trace in the same batches (all GETs of a batch, then SETs for its misses). Redis runs in real time, at
  * `--rate` operations per second or as fast as it goes; the engine's clock then advances at the rate that Redis reached,
@@ -11,7 +11,6 @@
  * choice of victims alone.
  */
 import net from 'node:net';
-import { parseArgs } from 'node:util';
 import { COUNTER_EVICTED, COUNTER_KEYS, COUNTER_USED_BYTES } from '../engine/arena.ts';
 import { Call } from '../engine/call.ts';
 import { type CommandRow, CommandTable } from '../engine/command.ts';
@@ -21,22 +20,37 @@ import { execute } from '../engine/execute.ts';
 import { Random } from '../engine/random.ts';
 import { MAXMEMORY_POLICIES, Settings } from '../engine/settings.ts';
 import { Shards } from '../engine/shards.ts';
+import { chosen, MAX_COUNT, readArguments, refuse, whole } from '../test/support/arguments.ts';
 import { RedisServer, redisAvailable, redisVersion } from '../test/support/redis.ts';
 
-const { values: options } = parseArgs({
+const TRACE_NAMES = ['zipf', 'scan', 'shift'] as const;
+type TraceName = (typeof TRACE_NAMES)[number];
+const USAGE = `Usage: npm run bench:hit-ratio -- [options]
+
+  --ops N            operations of a trace (2000000)
+  --maxmemory-mb N   what both may take (32)
+  --rate N           operations a second of Redis; 0 is as fast as it goes (0)
+  --policies a,b     of ${MAXMEMORY_POLICIES.join(', ')} (allkeys-lru,allkeys-lfu)
+  --traces a,b       of ${TRACE_NAMES.join(', ')} (all)
+  --samples N        maxmemory-samples (5)
+`;
+
+const { values: options } = readArguments(USAGE, {
   options: {
     ops: { type: 'string', default: '2000000' },
     'maxmemory-mb': { type: 'string', default: '32' },
     rate: { type: 'string', default: '0' },
     policies: { type: 'string', default: 'allkeys-lru,allkeys-lfu' },
-    traces: { type: 'string', default: 'zipf,scan,shift' },
+    traces: { type: 'string', default: TRACE_NAMES.join(',') },
     samples: { type: 'string', default: '5' },
   },
 });
-const OPS = Number(options.ops);
-const MAXMEMORY = Number(options['maxmemory-mb']) * 1024 * 1024;
-const RATE = Number(options.rate);
-const SAMPLES = Number(options.samples);
+const OPS = whole('--ops', options.ops, 1, MAX_COUNT);
+const MAXMEMORY = whole('--maxmemory-mb', options['maxmemory-mb'], 1, MAX_COUNT) * 1024 * 1024;
+const RATE = whole('--rate', options.rate, 0, MAX_COUNT);
+const SAMPLES = whole('--samples', options.samples, 1, MAX_COUNT);
+const WANTED_TRACES = chosen('--traces', options.traces, TRACE_NAMES) as TraceName[];
+const WANTED_POLICIES = chosen('--policies', options.policies, MAXMEMORY_POLICIES);
 
 const KEYS = 1_000_000;
 const KEY_BYTES = 12;
@@ -74,7 +88,7 @@ class Zipf {
 
 const zipf = new Zipf();
 
-const TRACES: Record<string, () => Uint32Array> = {
+const TRACES: Record<TraceName, () => Uint32Array> = {
   /** Zipf over a million keys. */
   zipf() {
     const random = new Random(7);
@@ -309,14 +323,14 @@ function show(name: string, result: Result): void {
   );
 }
 
-if (!redisAvailable) throw new Error('redis-server is not installed: nothing to compare with');
+if (!redisAvailable) refuse('redis-server is not installed: nothing to compare with');
 console.log(
   `redis ${redisVersion}, node ${process.version}: ${OPS} operations, maxmemory ${options['maxmemory-mb']} MB, ` +
     `${KEY_BYTES}-byte keys, ${VALUE_BYTES}-byte values, ${KEYS} popular keys, samples ${SAMPLES}`,
 );
-for (const traceName of options.traces.split(',')) {
+for (const traceName of WANTED_TRACES) {
   const trace = TRACES[traceName]();
-  for (const policy of options.policies.split(',')) {
+  for (const policy of WANTED_POLICIES) {
     const redis = await runRedis(trace, policy);
     const same = runEngine(trace, policy, MAXMEMORY, redis.opsPerSecond);
     const equal = runEngine(trace, policy, same.used * (redis.keys / same.keys), redis.opsPerSecond);

@@ -19,7 +19,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readArguments, refuse } from '../test/support/arguments.ts';
 import '../net/v8flags.ts';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { Call } from '../engine/call.ts';
@@ -313,17 +313,10 @@ async function tick(): Promise<Row[]> {
 const MEASURES: Record<string, () => Row[] | Promise<Row[]>> = { growth, speed, storm, lag, forget, tick };
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h', default: false } },
-  });
-  const unknown = positionals.find((name) => MEASURES[name] === undefined);
-  if (values.help || unknown !== undefined) {
-    const problem = unknown === undefined ? '' : `there is no measure '${unknown}'\n`;
-    process.stdout.write(`${problem}bench:limits [${Object.keys(MEASURES).join('|')} ...]\n`);
-    process.exitCode = unknown === undefined ? 0 : 1;
-    return;
-  }
+  const usage = `Usage: npm run bench:limits -- [${Object.keys(MEASURES).join('|')} ...]`;
+  const { positionals } = readArguments(usage, { allowPositionals: true });
+  const unknown = positionals.find((name) => !Object.hasOwn(MEASURES, name));
+  if (unknown !== undefined) refuse(`there is no measure '${unknown}'`);
   const rows: Row[] = [];
   for (const name of positionals.length > 0 ? positionals : Object.keys(MEASURES)) {
     process.stderr.write(`${name} ...\n`);

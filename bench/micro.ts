@@ -12,10 +12,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import '../net/v8flags.ts';
 import { Bench } from 'tinybench';
 import { restartTuned } from '../net/restart.ts';
+import { MAX_COUNT, readArguments, refuse, whole } from '../test/support/arguments.ts';
 import { machine, ownVersion, table } from './report.ts';
 
 export interface MicroBench {
@@ -24,16 +24,25 @@ export interface MicroBench {
   operations?: number;
 }
 
-const { values: options, positionals: wanted } = parseArgs({
-  allowPositionals: true,
-  options: {
-    help: { type: 'boolean', short: 'h', default: false },
-    time: { type: 'string', default: '500' },
-    'table-only': { type: 'boolean', default: false },
-  },
-});
-
 const directory = new URL('micro/', import.meta.url);
+const names = readdirSync(directory)
+  .filter((file) => file.endsWith('.js'))
+  .map((file) => basename(file, '.js'));
+
+const { values: options, positionals: wanted } = readArguments(
+  `Usage: npm run bench:micro -- [--time MS] [${names.join('] [')}]`,
+  {
+    allowPositionals: true,
+    options: {
+      time: { type: 'string', default: '500' },
+      'table-only': { type: 'boolean', default: false },
+    },
+  },
+);
+
+const timeMs = whole('--time', options.time, 1, MAX_COUNT);
+const strange = wanted.find((name) => !names.includes(name));
+if (strange !== undefined) refuse(`there is no bench/micro/${strange}.ts`);
 
 async function suite(file: string): Promise<MicroBench[]> {
   const module = (await import(new URL(file, directory).href)) as { default?: () => MicroBench[] };
@@ -42,7 +51,7 @@ async function suite(file: string): Promise<MicroBench[]> {
 }
 
 /** Runs one file's benches and gives a row of the table for each. */
-async function measure(file: string, timeMs: number): Promise<string[][]> {
+async function measure(file: string): Promise<string[][]> {
   const benches = await suite(file);
   const bench = new Bench({ time: timeMs, warmupTime: timeMs / 5 });
   for (const { name, fn } of benches) bench.add(name, fn);
@@ -61,25 +70,16 @@ async function measure(file: string, timeMs: number): Promise<string[][]> {
 }
 
 async function main(): Promise<void> {
-  const files = readdirSync(directory).filter((file) => file.endsWith('.js'));
-  const names = files.map((file) => basename(file, '.js'));
-  const strange = wanted.find((name) => !names.includes(name));
-  if (options.help || strange !== undefined) {
-    const problem = strange === undefined ? '' : `there is no bench/micro/${strange}.ts\n`;
-    console.log(`${problem}Usage: npm run bench:micro -- [--time MS] [${names.join('] [')}]`);
-    process.exitCode = strange === undefined ? 0 : 1;
-    return;
-  }
   if (!options['table-only']) {
     console.log([...machine(), `Millrace ${ownVersion()}`].map((line) => `- ${line}`).join('\n'));
     for (const name of wanted.length > 0 ? wanted : names) {
-      const args = [fileURLToPath(import.meta.url), '--table-only', '--time', options.time, name];
+      const args = [fileURLToPath(import.meta.url), '--table-only', '--time', String(timeMs), name];
       const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
       if (status !== 0) process.exitCode = 1;
     }
     return;
   }
-  const rows = await measure(`${wanted[0]}.js`, Number(options.time));
+  const rows = await measure(`${wanted[0]}.js`);
   console.log(`\n### ${wanted[0]}\n\n${table(['', 'median ns', 'p99 ns', 'million/s'], rows)}`);
 }
 

@@ -7,7 +7,7 @@
  * rounds, and ratios are taken within a round first.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { chosen, MAX_COUNT, MAX_PORT, readArguments, refuse, whole } from '../test/support/arguments.ts';
 import type { LatencyResult } from './load.ts';
 import {
   ask,
@@ -75,6 +75,7 @@ const TESTS: readonly Test[] = [
 /** What the constant server is asked, and compared by: SET and GET. */
 const FLOOR_TESTS = TESTS.slice(2, 4);
 
+const MAX_PIPELINE = 10_000;
 const SECTIONS = ['throughput', 'latency', 'memory'];
 const HELP = `Usage: npm run bench:redis -- [options]
 
@@ -91,9 +92,8 @@ const HELP = `Usage: npm run bench:redis -- [options]
   --out FILE              where to write the report (bench/RESULTS.md for a whole run, else nowhere)
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = readArguments(HELP, {
   options: {
-    help: { type: 'boolean', short: 'h', default: false },
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     only: { type: 'string', default: SECTIONS.join(',') },
@@ -109,7 +109,7 @@ const { values: options } = parseArgs({
 });
 
 const scale = options.quick ? QUICK : 1;
-const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
+const rounds = whole('--rounds', options.rounds ?? (options.quick ? '2' : '5'), 1, MAX_COUNT);
 const sections = chosen('--only', options.only, SECTIONS);
 const testNames = chosen(
   '--tests',
@@ -117,22 +117,15 @@ const testNames = chosen(
   TESTS.map((test) => test.name.toUpperCase()),
 );
 const tests = TESTS.filter((test) => testNames.includes(test.name.toUpperCase()));
-const pipelines = options.pipelines.split(',').map(Number);
+const pipelines = options.pipelines.split(',').map((depth) => whole('--pipelines', depth, 1, MAX_PIPELINE));
+if (options.keyspace !== undefined) whole('--keyspace', options.keyspace, 1, MAX_COUNT);
 const [ourName, theirName] = options.names.split(',');
+if (theirName === undefined) refuse(`--names takes two names with a comma between them, not '${options.names}'`);
 const specs: [ServerSpec, ServerSpec] = [
   { name: ourName, command: options['under-test'] },
   { name: theirName, command: options.against },
 ];
-const firstPort = Number(options.port);
-
-/** The words of a comma-separated option, each of which has to be a known one. */
-function chosen(flag: string, given: string, known: readonly string[]): string[] {
-  const words = given.split(',');
-  const strange = words.find((word) => !known.includes(word));
-  if (strange === undefined) return words;
-  console.error(`${flag}: '${strange}' is none of ${known.join(', ')}`);
-  process.exit(1);
-}
+const firstPort = whole('--port', options.port, 1, MAX_PORT);
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
@@ -300,10 +293,6 @@ async function setting(): Promise<string[]> {
 }
 
 async function main(): Promise<void> {
-  if (options.help) {
-    process.stdout.write(HELP);
-    return;
-  }
   const results: Results = {
     ourName,
     theirName,

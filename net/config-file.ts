@@ -3,13 +3,19 @@
  * keeps what people wrote. Main thread, at start and in CONFIG REWRITE. Files are read as bytes (Latin-1) until the
  * words are cut, because `\xHH` escapes name bytes; the words are UTF-8.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { globMatch } from '../engine/glob.ts';
 import { systemMessage } from './files.ts';
 
 /** How deep includes may nest; more is a file that includes itself. */
 const MAX_INCLUDE_DEPTH = 16;
+
+/** How often a standard input is asked that has nothing yet and does not wait, as some programs leave their pipes. */
+const RETRY_MS = 10;
+const CHUNK_BYTES = 64 * 1024;
+/** UTF-8's mark at the beginning of a text, which some editors write, as Latin-1. */
+const MARK = '\xef\xbb\xbf';
 
 /** A mistake in the configuration, told in one line. */
 export class ConfigError extends Error {}
@@ -82,6 +88,26 @@ export function readConfigFile(path: string): ConfigLine[] {
   return lines;
 }
 
+/** The same from standard input, to its end. */
+export function readConfigInput(name: string): ConfigLine[] {
+  const chunks: Buffer[] = [];
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    try {
+      const length = readSync(0, chunk);
+      if (length === 0) return readConfigText(Buffer.concat(chunks).toString('latin1'), name);
+      chunks.push(chunk.subarray(0, length));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') {
+        throw new ConfigError(`cannot read the configuration from ${name}: ${systemMessage(error)}`);
+      }
+      // Nothing else runs yet.
+      Atomics.wait(sleeper, 0, 0, RETRY_MS);
+    }
+  }
+}
+
 /** `readConfigFile` for text from elsewhere; `name` is for messages. */
 export function readConfigText(text: string, name: string): ConfigLine[] {
   const lines: ConfigLine[] = [];
@@ -100,20 +126,30 @@ function readInto(lines: ConfigLine[], path: string, depth: number): void {
 }
 
 function parseInto(lines: ConfigLine[], text: string, name: string, depth: number): void {
-  text.split('\n').forEach((raw, index) => {
-    const line = raw.trim();
-    if (line === '' || line.startsWith('#')) return;
-    const where = `in ${name} line ${index + 1}`;
-    const found = splitWords(line);
-    if (found === undefined) throw new ConfigError(`unbalanced quotes ${where}`);
-    if (found[0].toLowerCase() !== 'include') {
-      lines.push({ words: found, where, included: depth > 0 });
-      return;
-    }
-    if (found.length !== 2) throw new ConfigError(`'include' takes one file, ${where}`);
-    if (depth === MAX_INCLUDE_DEPTH) throw new ConfigError(`includes nest deeper than ${MAX_INCLUDE_DEPTH}, ${where}`);
-    for (const path of includedPaths(found[1])) readInto(lines, path, depth + 1);
-  });
+  withoutMark(text)
+    .split('\n')
+    .forEach((raw, index) => {
+      const line = raw.trim();
+      if (line === '' || line.startsWith('#')) return;
+      const where = `in ${name} line ${index + 1}`;
+      const found = splitWords(line);
+      if (found === undefined) throw new ConfigError(`unbalanced quotes ${where}`);
+      // Of bytes that are space here, though not to `trim`.
+      if (found.length === 0) return;
+      if (found[0].toLowerCase() !== 'include') {
+        lines.push({ words: found, where, included: depth > 0 });
+        return;
+      }
+      if (found.length !== 2) throw new ConfigError(`'include' takes one file, ${where}`);
+      if (depth === MAX_INCLUDE_DEPTH)
+        throw new ConfigError(`includes nest deeper than ${MAX_INCLUDE_DEPTH}, ${where}`);
+      for (const path of includedPaths(found[1])) readInto(lines, path, depth + 1);
+    });
+}
+
+/** A file's text without what is no part of its first line. */
+export function withoutMark(text: string): string {
+  return text.startsWith(MARK) ? text.slice(MARK.length) : text;
 }
 
 /** The files an include names: one, or those of a directory that match a pattern in the last part of the path. */

@@ -13,9 +13,10 @@ import {
   firstWord,
   quoteWord,
   readConfigFile,
-  readConfigText,
+  readConfigInput,
   rewriteText,
   splitWords,
+  withoutMark,
 } from './config-file.ts';
 import type { Parsed } from './config-kinds.ts';
 import {
@@ -53,13 +54,17 @@ function optionOf(name: OptionName): Option<unknown> {
 }
 
 /** All unknown options at once: whoever comes with a configuration of Redis has many. */
-function unknownText([first, ...others]: readonly ConfigLine[]): string {
-  const name = first.words[0];
-  const near = nearestName(name);
-  const hint = near === undefined ? '--help lists all there are' : `did you mean '${near}'?`;
-  const more = [...new Set(others.map(({ words }) => words[0]))].filter((other) => other !== name);
+function unknownText(lines: readonly ConfigLine[]): string {
+  // What follows a '=' was meant as a value, and may be a password.
+  const [name, ...more] = new Set(lines.map(({ words }) => words[0].replace(/=.*/s, '=')));
   const rest = more.length === 0 ? '' : `; unknown too: ${more.join(', ')}`;
-  return `unknown option '${name}' ${first.where}; ${hint}${rest}`;
+  return `unknown option '${name}' ${lines[0].where}; ${hintOn(name)}${rest}`;
+}
+
+function hintOn(name: string): string {
+  if (name.endsWith('=')) return 'there is a space between an option and its value';
+  const near = nearestName(name);
+  return near === undefined ? '--help lists all there are' : `did you mean '${near}'?`;
 }
 
 export class Config {
@@ -112,7 +117,7 @@ export class Config {
     let action: Action = 'run';
     if (args.length > 0 && args[0] === '-') {
       this.source = 'standard input';
-      this.apply(readConfigText(readFileSync(0, 'latin1'), this.source));
+      this.apply(readConfigInput(this.source));
       from = 1;
     } else if (args.length > 0 && !args[0].startsWith('-')) {
       this.loadFile(args[0]);
@@ -257,7 +262,7 @@ export class Config {
   rewrite(): string | undefined {
     if (this.file === '') return 'ERR The server is running without a config file';
     try {
-      const text = readFileSync(this.file, 'latin1');
+      const text = withoutMark(readFileSync(this.file, 'latin1'));
       const inFile = new Set(text.split('\n').map((line) => NAMES.get(firstWord(line))));
       const wanted = new Map<string, { lines: string[]; atEnd: boolean }>();
       for (const name of OPTION_NAMES) {

@@ -1,11 +1,12 @@
 /**
- * The full-length run of what test/process/cluster-*.test.ts do shortly: `npm run test:cluster [rounds] [seed]`.
+ * The full-length run of what test/process/cluster-*.test.ts do shortly: `npm run test:cluster -- [rounds] [seed]`.
  *
  * Each round is a cluster of its own, with logs on disk or in memory, its peers speaking straight, through proxies or through
  * namespaces of the kernel where those can be made, and a few faults of those that this can have, drawn from the seed. Prints a line
  * per round, then how often each fault was met and how long it took until writes were served again, and everything that is wrong; the
  * exit code is 1 then. Only what is drawn repeats with the seed: processes and networks have their own times.
  */
+import { roundsAndSeed } from './support/arguments.ts';
 import { DISK_FAULTS, type Fault, NAMESPACE_FAULTS, PROCESS_FAULTS, PROXY_FAULTS } from './support/cluster-faults.ts';
 import { clusterRounds } from './support/cluster-rounds.ts';
 import { available, unavailable } from './support/netns.ts';
@@ -29,8 +30,13 @@ const SETTINGS: readonly Setting[] = [
   { name: 'namespaces', through: 'namespaces', flags: DISK, faults: { ...DISK_FAULTS, ...NAMESPACE_FAULTS } },
 ];
 
-const rounds = Number(process.argv[2] ?? ROUNDS);
-const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
+const USAGE = `Usage: npm run test:cluster -- [rounds] [seed]
+
+  rounds   how many clusters, one after the other (${ROUNDS})
+  seed     what the settings and faults are drawn from (from the clock)
+The exit code is 1 when something is wrong.`;
+
+const { rounds, seed } = roundsAndSeed(USAGE, ROUNDS);
 const settings = SETTINGS.filter(({ through }) => available || through !== 'namespaces');
 console.log(`${rounds} rounds of ${FAULTS} faults, seed ${seed}, node ${process.versions.node}`);
 if (!available) console.log(`without namespaces: ${unavailable}`);

@@ -1,6 +1,6 @@
 /**
  * The full-length run of what test/process/durability-kill.test.ts and test/property/powerloss.test.ts do shortly:
- * `npm run test:durability [rounds] [seed]`.
+ * `npm run test:durability -- [rounds] [seed]`.
  *
  * First simulated losses of power (test/sim/powerloss.ts), five times as many rounds of them. Then rounds of load, kill -9
  * and restart with appendfsync always, one third of them in each dispatch mode; then a tenth as many in which random
@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { powerLossRun } from './sim/powerloss.ts';
+import { roundsAndSeed } from './support/arguments.ts';
 import { randomCommands } from './support/durability-commands.ts';
 import { contentsOf, differencesOf } from './support/durability-contents.ts';
 import { DurableNode } from './support/durability-node.ts';
@@ -21,8 +22,13 @@ const ROUNDS = 200;
 const ROUNDS_PER_LINE = 10;
 const POWER_LOSS_SHARE = 5;
 
-const rounds = Number(process.argv[2] ?? ROUNDS);
-const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
+const USAGE = `Usage: npm run test:durability -- [rounds] [seed]
+
+  rounds   how many kills under load (${ROUNDS}); ${POWER_LOSS_SHARE} times as many losses of power, a tenth as many replays
+  seed     what is drawn at random is drawn from (from the clock)
+The exit code is 1 when something is wrong.`;
+
+const { rounds, seed } = roundsAndSeed(USAGE, ROUNDS);
 let isWrong = !(await powerLossRun(rounds * POWER_LOSS_SHARE, seed));
 console.log(`kill -9 under load, appendfsync always: ${rounds} rounds, seed ${seed}, node ${process.versions.node}`);
 const table: Record<string, Record<string, number>> = {};

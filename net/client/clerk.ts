@@ -5,28 +5,17 @@
  *
  * A write costs one round trip, as with any client, and up to 16 are under way at once; reads are pipelined as they come.
  */
+import { type Argument, nameOf, taken } from './arguments.ts';
 import { Backoff } from './backoff.ts';
-import { type Argument, addressOf, ConnectionLost } from './connection.ts';
+import { addressOf, ConnectionLost } from './connection.ts';
 import { Effort } from './effort.ts';
 import { ClerkError, ReplyError } from './errors.ts';
 import { type Kind, kindOf } from './kinds.ts';
+import { type ClerkOptions, checkOptions } from './options.ts';
 import { isDoubtful, isForgotten, isPassing } from './passing.ts';
 import type { Reply } from './reply.ts';
 import { Route } from './route.ts';
 import { Writers } from './writers.ts';
-
-/** How fresh reads are; see `CLIENT CONSISTENCY`. */
-export type Consistency = 'linearizable' | 'session' | 'stale' | `bounded ${number}`;
-
-export interface ClerkOptions {
-  /** Some of the cluster's nodes as `host:port`: where their clients connect. More are found by themselves when one of them leads. */
-  nodes: readonly string[];
-  password?: string;
-  /** How long a command is tried before it fails. 10 s by default; a node that is silent for a quarter of it, and a second for each MiB of a long request, counts as gone. */
-  timeoutMs?: number;
-  /** Linearizable by default. */
-  consistency?: Consistency;
-}
 
 const TIMEOUT_MS = 10_000;
 /** Shares of the time-out for which a node may be silent. */
@@ -43,7 +32,11 @@ const SILENCES = 4;
  * ```
  *
  * Commands reject with a ReplyError when a node answers with an error, and with a ClerkError when no answer came until the
- * time-out: `UNKNOWN_OUTCOME` for a write that may have been applied (once) or not, `UNAVAILABLE` for what was not done.
+ * time-out: `UNKNOWN_OUTCOME` for a write that may have been applied (once) or not, `UNAVAILABLE` for what was not done. An
+ * argument that is no string, number, bigint or Uint8Array is a TypeError, before anything is sent.
+ *
+ * Writes need a group of nodes (`initial-cluster`, `join`), if only of one: it keeps what makes a retry safe. A single node
+ * without a group serves reads, and answers writes with an error.
  */
 export class Clerk {
   private readonly timeoutMs: number;
@@ -53,8 +46,10 @@ export class Clerk {
   private readonly efforts = new Set<Effort>();
   private isClosed = false;
 
-  constructor({ nodes, password, timeoutMs = TIMEOUT_MS, consistency }: ClerkOptions) {
-    if (nodes.length === 0) throw new TypeError('a clerk needs the address of at least one node');
+  /** Throws a TypeError or a RangeError for options that make no sense. */
+  constructor(options: ClerkOptions) {
+    checkOptions(options);
+    const { nodes, password, timeoutMs = TIMEOUT_MS, consistency } = options;
     this.timeoutMs = timeoutMs;
     this.route = new Route(nodes.map(addressOf), { password, consistency, silenceMs: timeoutMs / SILENCES });
   }
@@ -100,13 +95,13 @@ export class Clerk {
     this.route.close();
   }
 
-  private async run(args: readonly Argument[], asBuffers: boolean): Promise<Reply> {
-    if (args.length === 0) throw new TypeError('a command has a name');
-    const name = typeof args[0] === 'object' ? Buffer.from(args[0]).toString() : String(args[0]);
+  private async run(given: readonly Argument[], asBuffers: boolean): Promise<Reply> {
+    const args = taken(given);
+    const name = nameOf(args);
     const kind = kindOf(name);
     if (kind === 'refused') throw new TypeError(`${name} needs a connection of its own`);
     if (this.isClosed) throw new ClerkError('CLOSED', `${name}: the client was closed`);
-    const effort = new Effort(name, kind, this.timeoutMs);
+    const effort = new Effort(name, kind, this.timeoutMs, () => this.route.trouble);
     this.efforts.add(effort);
     try {
       const work = kind === 'write' ? this.write(effort, args, asBuffers) : this.tries(effort, kind, args, asBuffers);

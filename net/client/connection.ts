@@ -4,10 +4,9 @@
  * that is longer behind a long request: without a reset, nothing else tells a dead machine or a cut cable.
  */
 import net from 'node:net';
+import { type Argument, encode } from './arguments.ts';
 import { ProtocolError, ReplyError } from './errors.ts';
 import { INCOMPLETE, Push, type Reply, ReplyParser } from './reply.ts';
-
-export type Argument = string | number | bigint | Uint8Array;
 
 export interface Address {
   readonly host: string;
@@ -49,7 +48,7 @@ export class Connection {
   private readonly socket: net.Socket;
   private readonly parser = new ReplyParser();
   private readonly waiting: Waiter[] = [];
-  private readonly silenceMs: number;
+  private readonly options: ConnectionOptions;
   private watchdog: NodeJS.Timeout | undefined = undefined;
   /** When the node last had nothing to answer, or said something; of `performance.now`. */
   private heardAt = 0;
@@ -58,31 +57,38 @@ export class Connection {
   private isCorked = false;
   private failure: Error | undefined = undefined;
 
-  private constructor(address: Address, silenceMs: number) {
+  /** Begins to connect; to be introduced before anything is sent. */
+  constructor(address: Address, options: ConnectionOptions) {
     this.address = address;
-    this.silenceMs = silenceMs;
+    this.options = options;
     this.socket = net.connect({ host: address.host, port: address.port, noDelay: true });
     this.socket.on('data', (bytes: Buffer) => this.received(bytes));
-    this.socket.on('error', (error) => this.fail(error.message));
+    this.socket.on('error', (error) => this.fail(wordsOf(error)));
     this.socket.on('close', () => this.fail('connection closed'));
   }
 
-  /** Connects and introduces itself. Rejects with ConnectionLost, or with the ReplyError of a node that refuses. */
+  /** Connects and introduces itself. Rejects as `introduce` does. */
   static async open(address: Address, options: ConnectionOptions): Promise<Connection> {
-    const connection = new Connection(address, options.silenceMs);
+    const connection = new Connection(address, options);
+    await connection.introduce();
+    return connection;
+  }
+
+  /** Says who asks, and what for. Rejects with ConnectionLost, or with the ReplyError of a node that refuses, and is closed then. */
+  async introduce(): Promise<void> {
+    const { password, consistency } = this.options;
     const asks: Argument[][] = [['HELLO', '3']];
-    if (options.password !== undefined) asks[0].push('AUTH', 'default', options.password);
-    if (options.consistency !== undefined) asks.push(['CLIENT', 'CONSISTENCY', ...options.consistency.split(' ')]);
+    if (password !== undefined) asks[0].push('AUTH', 'default', password);
+    if (consistency !== undefined) asks.push(['CLIENT', 'CONSISTENCY', ...consistency.split(' ')]);
     try {
       // They are written as soon as there is a connection; the watchdog covers both.
-      for (const reply of await Promise.all(asks.map(async (args) => connection.send(args)))) {
+      for (const reply of await Promise.all(asks.map(async (args) => this.send(args)))) {
         if (reply instanceof ReplyError) throw reply;
       }
     } catch (error) {
-      connection.close();
+      this.close();
       throw error;
     }
-    return connection;
   }
 
   get isOpen(): boolean {
@@ -95,6 +101,8 @@ export class Connection {
    */
   send(args: readonly Argument[], asBuffers = false): Promise<Reply> {
     if (this.failure !== undefined) throw this.failure;
+    // What cannot be encoded throws here: whoever waits behind it has a request that goes out.
+    const pieces = encode(args);
     return new Promise((resolve, reject) => {
       this.waiting.push({ asBuffers, resolve, reject });
       if (!this.isCorked) {
@@ -106,21 +114,21 @@ export class Connection {
         });
       }
       let bytes = 0;
-      for (const piece of encode(args)) {
+      for (const piece of pieces) {
         bytes += piece.length;
         this.socket.write(piece);
       }
       this.longestBytes = Math.max(this.longestBytes, bytes);
       if (this.watchdog !== undefined) return;
       this.heardAt = performance.now();
-      this.watch(this.silenceMs);
+      this.watch(this.options.silenceMs);
     });
   }
 
   /** Looks in so many ms whether the node has been silent for too long. */
   private watch(ms: number): void {
     this.watchdog = setTimeout(() => {
-      const patienceMs = this.silenceMs + this.longestBytes / SLOWEST_BYTES_PER_MS;
+      const patienceMs = this.options.silenceMs + this.longestBytes / SLOWEST_BYTES_PER_MS;
       const leftMs = this.heardAt + patienceMs - performance.now();
       if (leftMs > 0) this.watch(leftMs);
       else this.fail(`silent for ${Math.round(patienceMs)} ms`);
@@ -172,6 +180,11 @@ export class Connection {
   }
 }
 
+/** Of a name with several addresses, what each of them met. */
+function wordsOf(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(({ message }) => message).join(', ') : error.message;
+}
+
 /** `127.0.0.1:7001`, `[::1]:7001`. */
 export function addressOf(text: string): Address {
   const match = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text);
@@ -189,21 +202,4 @@ function placeOf(info: string): Place {
   const host = field('master_host');
   const port = Number(field('master_port'));
   return { isLeader: false, leader: host !== '' && port > 0 ? { host, port } : undefined };
-}
-
-/** A request's bytes. A long argument is a piece of its own, so that it is not copied. */
-function encode(args: readonly Argument[]): (string | Uint8Array)[] {
-  const pieces: (string | Uint8Array)[] = [];
-  let text = `*${args.length}\r\n`;
-  for (const arg of args) {
-    if (typeof arg === 'object') {
-      pieces.push(`${text}$${arg.length}\r\n`, arg);
-      text = '\r\n';
-    } else {
-      const word = String(arg);
-      text += `$${Buffer.byteLength(word)}\r\n${word}\r\n`;
-    }
-  }
-  pieces.push(text);
-  return pieces;
 }

@@ -15,15 +15,18 @@ export class Effort {
   private readonly name: string;
   private readonly kind: Kind;
   private readonly timeoutMs: number;
+  private readonly searchTrouble: () => Error | undefined;
   private readonly timer: NodeJS.Timeout;
   private readonly over: Promise<never>;
   private giveUp: (error: Error) => void = () => {};
   private ending: Error | undefined = undefined;
 
-  constructor(name: string, kind: Kind, timeoutMs: number) {
+  /** `searchTrouble` tells what the search for a node met last; undefined when none is under way. */
+  constructor(name: string, kind: Kind, timeoutMs: number, searchTrouble: () => Error | undefined) {
     this.name = name;
     this.kind = kind;
     this.timeoutMs = timeoutMs;
+    this.searchTrouble = searchTrouble;
     this.deadlineMs = performance.now() + timeoutMs;
     this.over = new Promise((_, reject) => {
       this.giveUp = reject;
@@ -61,7 +64,7 @@ export class Effort {
   }
 
   /** Why it failed, as far as is known. */
-  failure(cause = this.trouble): ClerkError {
+  failure(cause = this.searchTrouble() ?? this.trouble): ClerkError {
     return this.isUnknown
       ? new ClerkError('UNKNOWN_OUTCOME', `${this.name}: sent, but not answered: its outcome is unknown`, cause)
       : new ClerkError('UNAVAILABLE', `${this.name}: no node served it within ${this.timeoutMs} ms`, cause);

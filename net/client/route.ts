@@ -23,9 +23,13 @@ export class Route {
   private readonly nodes: readonly Address[];
   private readonly options: ConnectionOptions;
   private current: Connection | undefined = undefined;
+  /** All that may be open: the one in use, and those that are being tried. */
+  private readonly connections = new Set<Connection>();
   private searching: Promise<Connection> | undefined = undefined;
   /** Until when somebody waits for a connection, ms of performance.now. */
   private wantedUntilMs = 0;
+  /** What the nodes that were asked last had to say, or their silence. */
+  private met: Error | undefined = undefined;
   private leader: Address | undefined = undefined;
   private lost: Address | undefined = undefined;
   /** Where the next round begins. */
@@ -58,6 +62,11 @@ export class Route {
     return this.searching ?? this.begin(this.search());
   }
 
+  /** What the search under way met last; undefined when there is none. */
+  get trouble(): Error | undefined {
+    return this.searching === undefined ? undefined : this.met;
+  }
+
   /** Looks for a better connection than this one, which stays in use until there is one. To be called when a node says it cannot serve. */
   async check(): Promise<void> {
     const current = this.current;
@@ -81,7 +90,7 @@ export class Route {
 
   close(): void {
     this.isClosed = true;
-    this.current?.close();
+    for (const connection of this.connections) connection.close();
   }
 
   private begin(search: Promise<Connection>): Promise<Connection> {
@@ -93,12 +102,14 @@ export class Route {
 
   private async search(): Promise<Connection> {
     const backoff = new Backoff();
+    this.met = undefined;
     for (;;) {
       let failure: Error;
       try {
         return await this.adopt(await this.round());
       } catch (error) {
         failure = error as Error;
+        this.met = failure;
       }
       const isFinal = failure instanceof ReplyError ? !isPassing(failure) : !(failure instanceof ConnectionLost);
       if (isFinal || this.isClosed || performance.now() > this.wantedUntilMs) throw failure;
@@ -127,7 +138,8 @@ export class Route {
       asked.push(next);
       let connection: Connection | undefined;
       try {
-        connection = await Connection.open(next, this.options);
+        connection = this.begun(next);
+        await connection.introduce();
         const place = await connection.place();
         if (place.isLeader) {
           follower?.close();
@@ -148,11 +160,19 @@ export class Route {
         }
       } catch (error) {
         failure = error as Error;
+        this.met = failure;
       }
       connection?.close();
     }
     if (follower === undefined) throw failure;
     return { connection: follower, isLeader: false };
+  }
+
+  private begun(address: Address): Connection {
+    for (const connection of this.connections) if (!connection.isOpen) this.connections.delete(connection);
+    const connection = new Connection(address, this.options);
+    this.connections.add(connection);
+    return connection;
   }
 
   private async adopt({ connection, isLeader }: Found): Promise<Connection> {

@@ -1,6 +1,18 @@
 /** How a node's process starts and ends: what it says, what it refuses, and its exit code. */
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -134,6 +146,41 @@ describe('the process', () => {
     const { status, stderr } = spawnSync(NODE, args, { encoding: 'utf8', timeout: 15_000 });
     expect([status, stderr]).toEqual([1, `millrace: ${text}\n`]);
     rmSync(dir, { recursive: true });
+  });
+
+  it('reads its configuration from a standard input that does not wait for it', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'millrace-'));
+    const path = join(dir, 'fifo');
+    execFileSync('mkfifo', [path]);
+    const input = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const output = openSync(path, 'w');
+    const child = spawn(NODE, [MAIN, '-'], { stdio: [input, 'ignore', 'pipe'] });
+    // Whatever shares the pipe decides whether it waits: the child was given one that does, this makes it one that does not.
+    const sharing = new Socket({ fd: input, readable: false });
+    let error = '';
+    child.stderr?.on('data', (bytes) => {
+      error += bytes;
+    });
+    const ended = once(child, 'close');
+    // It begins to read some time in between.
+    writeSync(output, 'port 1\nprot');
+    await sleep(2000);
+    writeSync(output, ' 2\n');
+    closeSync(output);
+    expect(await ended).toEqual([1, null]);
+    expect(error).toBe("millrace: unknown option 'prot' in standard input line 2; did you mean 'port'?\n");
+    sharing.destroy();
+    rmSync(dir, { recursive: true });
+  });
+
+  it('says in one line why it cannot read its configuration', () => {
+    const input = openSync(tmpdir(), 'r');
+    const { status, stderr } = spawnSync(NODE, [MAIN, '-'], { encoding: 'utf8', stdio: [input, 'ignore', 'pipe'] });
+    closeSync(input);
+    expect([status, stderr]).toEqual([
+      1,
+      'millrace: cannot read the configuration from standard input: Illegal operation on a directory\n',
+    ]);
   });
 
   it('answers --help and --version', () => {

@@ -1,19 +1,12 @@
 /**
- * How good the simulator is: known bugs are put back one at a time, in a copy of the source, and seeds are run until one fails.
- *
- * ```
- * npm run sim:mutants                    all of them; writes the table to test/sim/MUTANTS.md
- * npm run sim:mutants -- NAME ...        these; the other rows of the table stay
- *   --limit N                            seeds after which a bug counts as missed, 4000 unless told
- * ```
- *
- * The exit code is 1 when one was missed.
+ * How good the simulator is: known bugs are put back one at a time, in a copy of the source, and seeds are run until one fails;
+ * see USAGE.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { MAX_COUNT, readArguments, refuse, whole } from '../support/arguments.ts';
 import { type Change, MUTANTS, type Mutant } from './raft/mutants.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -30,10 +23,21 @@ interface Catch {
   readonly text: string;
 }
 
-const { values, positionals } = parseArgs({
+const USAGE = `Known bugs are put back into Raft one at a time, and seeds are run until one fails.
+
+  npm run sim:mutants                    all of them; writes the table to test/sim/MUTANTS.md
+  npm run sim:mutants -- NAME ...        these; the other rows of the table stay
+
+  --limit N   seeds after which a bug counts as missed (4000)
+The exit code is 1 when one was missed.`;
+
+const { values, positionals } = readArguments(USAGE, {
   allowPositionals: true,
   options: { limit: { type: 'string', default: '4000' } },
 });
+const limit = whole('--limit', values.limit, 1, MAX_COUNT);
+const strange = positionals.find((wanted) => !MUTANTS.some(({ name }) => name === wanted));
+if (strange !== undefined) refuse(`there is no bug '${strange}' in test/sim/raft/mutants.ts`);
 
 const chosen = positionals.length === 0 ? MUTANTS : MUTANTS.filter(({ name }) => positionals.includes(name));
 const copy = mkdtempSync(join(tmpdir(), 'millrace-mutants-'));
@@ -66,7 +70,7 @@ function hunt({ name, changes }: Mutant): Catch | undefined {
   const before = new Map<string, string>();
   try {
     for (const change of changes) apply(name, change, before);
-    const args = [join(copy, 'test/sim/raft.ts'), '--seeds', '1', values.limit, '--stop', '--json'];
+    const args = [join(copy, 'test/sim/raft.ts'), '--seeds', '1', String(limit), '--stop', '--json'];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
     if (stderr.includes('Error')) throw new Error(`${name}: ${stderr}`);
     const line = stdout.split('\n')[0];

@@ -1,27 +1,13 @@
 /**
  * Simulated groups from the command line; see USAGE. --json is for mutants.ts.
  */
-import { parseArgs } from 'node:util';
+import { MAX_COUNT, MAX_SEED, readArguments, refuse, whole } from '../support/arguments.ts';
 import { runSeed } from './raft/run.ts';
 import { HAPPENINGS, Tally } from './raft/tally.ts';
 
 const SHOWN_LINES = 80;
 const SEEDS = 300;
 const LINE_MS = 15_000;
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'boolean' },
-    from: { type: 'string', default: '1' },
-    count: { type: 'string', default: `${SEEDS}` },
-    trace: { type: 'boolean' },
-    stop: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
 
 const USAGE = `Simulated groups of replicas: crashes, lost and late messages, torn disks, changes of members, one seed after the other.
 
@@ -34,10 +20,32 @@ const USAGE = `Simulated groups of replicas: crashes, lost and late messages, to
   --json   print that and nothing else
 The exit code is 1 when something broke.`;
 
-if (values.help) console.log(USAGE);
-else if (values.seed !== undefined) showSeed(Number(values.seed));
-else if (values.seeds) runSeeds(Number(positionals[0]), Number(positionals[1]));
-else runSeeds(Number(values.from), Number(values.count));
+const { values, positionals } = readArguments(USAGE, {
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'boolean' },
+    from: { type: 'string', default: '1' },
+    count: { type: 'string', default: `${SEEDS}` },
+    trace: { type: 'boolean' },
+    stop: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+});
+if (values.seeds && positionals.length !== 2) refuse('--seeds is followed by FROM and COUNT');
+if (!values.seeds && positionals.length > 0) refuse(`expected an option, found '${positionals[0]}'`);
+
+if (values.seed !== undefined) showSeed(seedOf('--seed', values.seed));
+else if (values.seeds) runSeeds(seedOf('FROM', positionals[0]), countOf('COUNT', positionals[1]));
+else runSeeds(seedOf('--from', values.from), countOf('--count', values.count));
+
+function seedOf(name: string, text: string): number {
+  return whole(name, text, 0, MAX_SEED);
+}
+
+function countOf(name: string, text: string): number {
+  return whole(name, text, 1, MAX_COUNT);
+}
 
 function showSeed(seed: number): void {
   const { failure, virtualMs, tally, lines } = runSeed(seed, values.trace ? 1e9 : SHOWN_LINES);

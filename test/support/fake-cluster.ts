@@ -54,6 +54,11 @@ export class FakeNode {
     for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
+  /** Connections there are. */
+  get open(): number {
+    return this.sockets.size;
+  }
+
   /** Resets the connections there are. */
   cut(): void {
     for (const socket of this.sockets) socket.resetAndDestroy();

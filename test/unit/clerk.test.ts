@@ -3,7 +3,8 @@ import net, { type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BLOCKING, type CommandRow, READONLY, WRITE } from '../../engine/command.ts';
 import { engineRows } from '../../engine/commands/index.ts';
-import { Clerk, type ClerkOptions } from '../../net/client/index.ts';
+import { addressOf, Connection } from '../../net/client/connection.ts';
+import { type Argument, Clerk, type ClerkOptions } from '../../net/client/index.ts';
 import { kindOf } from '../../net/client/kinds.ts';
 import { FakeCluster, FakeNode, type Fate } from '../support/fake-cluster.ts';
 import { seeded } from '../support/seeded.ts';
@@ -32,6 +33,14 @@ function another(options: Partial<ClerkOptions> = {}): Clerk {
   const clerk = new Clerk({ nodes: cluster.addresses, ...options });
   clerks.push(clerk);
   return clerk;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const giveUpAt = Date.now() + 5000;
+  while (!condition()) {
+    if (Date.now() > giveUpAt) throw new Error('it did not come to this');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** Names and numbers of the writes that were done, as `seq command`, by client. */
@@ -85,6 +94,64 @@ describe('commands', () => {
       await expect(clerk.command(name, 'x')).rejects.toThrow(TypeError);
     }
     await expect(clerk.command()).rejects.toThrow(TypeError);
+  });
+
+  it.each<[string, unknown]>([
+    ['Null', null],
+    ['Undefined', undefined],
+    ['Boolean', true],
+    ['Array', ['*2']],
+    ['Array', []],
+    ['Object', { length: 3 }],
+    ['String', new String('x')],
+    ['Date', new Date()],
+    ['Map', new Map()],
+    ['ArrayBuffer', new ArrayBuffer(3)],
+    ['Uint16Array', Uint16Array.of(1, 2)],
+    ['DataView', new DataView(new ArrayBuffer(4))],
+    ['Function', () => 1],
+    ['Symbol', Symbol('x')],
+  ])('an argument of type %s is refused, and nothing else is disturbed by it', async (type, wrong) => {
+    const clerk = await begin();
+    await clerk.put('a', 'A');
+    await clerk.put('b', 'B');
+    const argument = wrong as Argument;
+    const outcomes = await Promise.all([
+      clerk.put('x', argument).catch((error) => error),
+      clerk.get('a'),
+      clerk.append(argument as string, 'x').catch((error) => error),
+      clerk.getBuffer('b'),
+      clerk.command('MGET', 'a', argument).catch((error) => error),
+      clerk.command(argument).catch((error) => error),
+      clerk.append('a', 'A'),
+    ]);
+    const refused = (what: string): Error =>
+      new TypeError(`${what} is of type ${type}, but must be a string, number, bigint or Uint8Array`);
+    expect(outcomes).toEqual([
+      refused('SET: argument 2'),
+      'A',
+      refused('APPEND: argument 1'),
+      Buffer.from('B'),
+      refused('MGET: argument 2'),
+      refused("a command's name"),
+      2,
+    ]);
+    expect(doneBy()).toEqual([['1 SET a A', '2 SET b B', '3 APPEND a A']]);
+    expect(cluster.nodes[0].requests.length).toBe(5);
+  });
+
+  it('take numbers of each kind, and bytes as they are at the call', async () => {
+    const clerk = await begin();
+    await clerk.put('k', -1.5);
+    expect(await clerk.append('k', 2n ** 64n)).toBe(24);
+    expect(await clerk.get('k')).toBe('-1.518446744073709551616');
+    const [changed, given] = [Buffer.from('changed'), Uint8Array.from(Buffer.from('given away'))];
+    const writes = [clerk.put('c', changed), clerk.put('g', given)];
+    changed.fill('x');
+    structuredClone(given, { transfer: [given.buffer] });
+    await Promise.all(writes);
+    expect(await clerk.command(Buffer.from('GET'), Buffer.from('c'))).toBe('changed');
+    expect(await clerk.get('g')).toBe('given away');
   });
 
   it('many at once: each name has one write under way', async () => {
@@ -239,6 +306,17 @@ describe('answers that do not come', () => {
     expect([await write, await read]).toEqual(['UNKNOWN_OUTCOME', 'CLOSED']);
     await expect(clerk.get('k')).rejects.toMatchObject({ code: 'CLOSED' });
   });
+
+  it('close() ends a connection that is still being opened', async () => {
+    const clerk = await begin({ timeoutMs: 60_000 }, 1);
+    cluster.nodes[0].isFrozen = true;
+    const read = clerk.get('k').catch((error) => error.code);
+    await until(() => cluster.nodes[0].open === 1);
+    clerk.close();
+    expect(await read).toBe('CLOSED');
+    await until(() => cluster.nodes[0].open === 0);
+    expect(cluster.nodes[0].connections).toBe(1);
+  });
 });
 
 describe('the leader', () => {
@@ -346,6 +424,16 @@ describe('the leader', () => {
     expect(connections).toBeLessThan(60);
   });
 
+  it.each(['127.0.0.1:1', 'localhost:1', 'no.such.host.invalid:1'])('that is not there: %s', async (address) => {
+    await begin();
+    const clerk = another({ nodes: [address], timeoutMs: 400 });
+    const why = address.startsWith('no') ? 'getaddrinfo E' : 'connect ECONNREFUSED';
+    for (const outcome of [await clerk.put('k', 'v').catch((e) => e), await clerk.get('k').catch((e) => e)]) {
+      expect(outcome).toMatchObject({ code: 'UNAVAILABLE', cause: { code: 'CONNECTION_LOST' } });
+      expect(outcome.message).toContain(`no node served it within 400 ms (last: ${address}: ${why}`);
+    }
+  });
+
   it('all nodes are away for a while', async () => {
     const clerk = await begin();
     await clerk.put('k', '1');
@@ -381,11 +469,50 @@ describe('connections', () => {
     ]);
   });
 
+  it('a request that cannot be encoded leaves nothing behind', async () => {
+    await begin({}, 1);
+    const options = { password: undefined, consistency: undefined, silenceMs: 1000 };
+    const connection = await Connection.open(addressOf(cluster.addresses[0]), options);
+    cluster.strings.set('k', 'v');
+    const send = async (...args: Argument[]) => connection.send(args);
+    const replies = [send('GET', null as never).catch((error) => error.name), send('GET', 'k'), send('GET', 'none')];
+    expect(await Promise.all(replies)).toEqual(['TypeError', 'v', null]);
+    connection.close();
+  });
+
   it('addresses', () => {
     expect(() => new Clerk({ nodes: [] })).toThrow(TypeError);
     for (const wrong of ['localhost', '127.0.0.1:', 'x:99999', '::1:7001']) {
       expect(() => new Clerk({ nodes: [wrong] })).toThrow(TypeError);
     }
     new Clerk({ nodes: ['localhost:7001', '[::1]:7002'] }).close();
+  });
+
+  it.each<[string, object | undefined, typeof TypeError | typeof RangeError]>([
+    ['a clerk takes its options as one object', undefined, TypeError],
+    ['nodes has to be an array of at least one host:port', {}, TypeError],
+    ['nodes has to be an array of at least one host:port', { nodes: '127.0.0.1:7001' }, TypeError],
+    ["expected host:port, found 'null'", { nodes: [null] }, TypeError],
+    ['password has to be a string', { nodes: ['h:1'], password: null }, TypeError],
+    ["consistency 'strong' is none of linearizable", { nodes: ['h:1'], consistency: 'strong' }, TypeError],
+    ["consistency 'bounded' is none of linearizable", { nodes: ['h:1'], consistency: 'bounded' }, TypeError],
+    ["consistency 'null' is none of linearizable", { nodes: ['h:1'], consistency: null }, TypeError],
+    ['timeoutMs has to be a number', { nodes: ['h:1'], timeoutMs: null }, TypeError],
+    ['timeoutMs has to be a number', { nodes: ['h:1'], timeoutMs: '500' }, TypeError],
+    ...[Number.POSITIVE_INFINITY, 2 ** 31, Number.NaN, 0, -1].map((timeoutMs): [string, object, typeof RangeError] => [
+      `timeoutMs has to be more than 0 and at most 2147483647, found ${timeoutMs}`,
+      { nodes: ['h:1'], timeoutMs },
+      RangeError,
+    ]),
+  ])('options: %s', (message, options, type) => {
+    const make = (): Clerk => new Clerk(options as ClerkOptions);
+    expect(make).toThrow(type);
+    expect(make).toThrow(message);
+  });
+
+  it('options that are undefined are left out', () => {
+    const clerk = new Clerk({ nodes: ['h:1'], password: undefined, timeoutMs: undefined, consistency: undefined });
+    clerk.close();
+    new Clerk({ nodes: ['h:1'], timeoutMs: 2 ** 31 - 1, consistency: 'bounded 100' }).close();
   });
 });

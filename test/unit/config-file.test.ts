@@ -64,6 +64,19 @@ describe('reading', () => {
     ]);
   });
 
+  it('skips lines of nothing but space, as NULs are, and the mark of UTF-8 at the beginning', () => {
+    expect(readConfigText('\0\0\n \0\r\n\0port 1\0', 'x')).toEqual([
+      { words: ['port', '1'], where: where('x', 3), included: false },
+    ]);
+    const path = join(dir, 'a.conf');
+    writeFileSync(path, '\ufeffport 1\nname \ufeff');
+    expect(readConfigFile(path).map((line) => line.words)).toEqual([
+      ['port', '1'],
+      ['name', '\ufeff'],
+    ]);
+    expect(readConfigText(readFileSync(path, 'latin1'), 'x')[0].words).toEqual(['port', '1']);
+  });
+
   it('follows includes, by name and by pattern, in place', () => {
     mkdirSync(join(dir, 'conf.d'));
     for (const name of ['b.conf', 'a.conf', 'c.txt', '.hidden.conf']) {
