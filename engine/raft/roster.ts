@@ -29,7 +29,7 @@ export interface Member {
 const VERSION = 1;
 const HEADER_BYTES = 8;
 const MEMBER_HEADER_BYTES = 14;
-/** Of a node id, a name or a host. */
+/** Of a node id, a name or a host: with its port behind it, too, it has to go through proto/decoder.ts. */
 const TEXT_BYTES = 240;
 const LARGEST_REPLICA = 2 ** 32 - 1;
 const LARGEST_PORT = 65535;
