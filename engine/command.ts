@@ -1,5 +1,6 @@
 /** What a row of the command table is, and how a command's name in a request finds its row. */
 import type { Call } from './call.ts';
+import type { Footprint } from './footprint.ts';
 import type { Request } from './request.ts';
 
 /** Flags, in Redis's words; COMMAND INFO prints them in this order. */
@@ -74,8 +75,11 @@ export interface CommandRow {
   summary: string;
   /** For commands whose key positions depend on their arguments: pushes the argument indexes of the keys; false if malformed. */
   keys?: (request: Request, out: number[]) => boolean;
-  /** For commands that write far into a string: the length to which they make it grow; argument `at` is the command's name. */
-  reach?: (request: Request, at: number) => number;
+  /**
+   * For commands that may need far more memory than their arguments have bytes, but for `COPIES`: adds what the one in `call` makes.
+   * `ahead` is what writes before it that have not run may have added. Under the locks of its shards.
+   */
+  makes?: (call: Call, ahead: number, to: Footprint) => void;
   subcommands?: readonly CommandRow[];
   /** Runs the command: reads `call`, writes exactly one reply into `call.reply`. */
   run: (call: Call) => void;
@@ -99,7 +103,7 @@ export class TableRow implements CommandRow {
   readonly complexity: string;
   readonly summary: string;
   readonly keys: CommandRow['keys'];
-  readonly reach: CommandRow['reach'];
+  readonly makes: CommandRow['makes'];
   subcommands: readonly TableRow[] | undefined;
   readonly run: (call: Call) => void;
   /** Index in the table; the same on every thread. */
@@ -119,7 +123,7 @@ export class TableRow implements CommandRow {
     this.complexity = row.complexity;
     this.summary = row.summary;
     this.keys = row.keys;
-    this.reach = row.reach;
+    this.makes = row.makes;
     this.subcommands = undefined;
     this.run = row.run;
     this.id = id;

@@ -58,6 +58,16 @@ export class Request {
     this.len.copyWithin(0, count, count + this.argc);
   }
 
+  /** Puts arguments in front that `shift` took away. */
+  unshift(off: Int32Array, len: Int32Array): void {
+    const count = off.length;
+    this.off.copyWithin(count, 0, this.argc);
+    this.len.copyWithin(count, 0, this.argc);
+    this.off.set(off);
+    this.len.set(len);
+    this.argc += count;
+  }
+
   /** Whether argument i is the word `upper` (ASCII, given in upper case), in any case. */
   is(i: number, upper: string): boolean {
     const length = upper.length;

@@ -7,21 +7,19 @@
  * fence around them (fences.ts) and waits. What a single-key command needs of this it reads from the fields; the loops over all
  * shards are for the rest.
  */
-import { arenaBytes, compactStep, hasRoom, usableSize } from '../engine/alloc.ts';
+import { arenaBytes, compactStep, hasRoom } from '../engine/alloc.ts';
 import { type Arena, COUNTER_NEXT_EXPIRY, PAGE_BYTES, WORD_FENCED } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, WRITE } from '../engine/command.ts';
 import { findRoom, WRITE_BYTES } from '../engine/defragment.ts';
-import { expireDue, lookupQuiet } from '../engine/keyspace.ts';
+import { expireDue } from '../engine/keyspace.ts';
 import { hasBuried } from '../engine/lazyfree.ts';
-import { keyArgumentsOf, LockSet, markShards } from '../engine/locks.ts';
+import { LockSet, markShards } from '../engine/locks.ts';
 import { requestBytes } from '../engine/request.ts';
 import { isSwept } from '../engine/snapshot/epoch.ts';
 import type { Saver } from '../engine/snapshot/saver.ts';
 import { sweepStep } from '../engine/snapshot/sweep.ts';
 import { reclaim } from '../engine/spans.ts';
-import { longestString } from '../engine/types/string.ts';
-import { valueBytes } from '../engine/values.ts';
 import { type Outcome, STALLED } from './executor.ts';
 import { Fences } from './fences.ts';
 import type { Session } from './session.ts';
@@ -42,8 +40,6 @@ const SWEEP_BUCKETS = 4;
 const QUEUED_PART = 1 / 8;
 /** Beside that part: what a full ring of requests takes. */
 const QUEUED_BYTES = 4 * 1024 * 1024;
-/** What a copy of a value takes at most, as a part of the value: it may be laid out otherwise. */
-const COPY_PART = 1.5;
 /** What a request takes in memory at the most, by its bytes: records and tables with it. */
 export const MEMORY_PER_BYTE = 4;
 
@@ -251,28 +247,6 @@ export class MainShards {
     if (arenas.every((arena, i) => marked[i] === 0 || isRoomy(arena))) return true;
     this.lockMarked();
     return arenas.every((arena, i) => marked[i] === 0 || findRoom(arena, bytes, WRITE_BYTES, isRoomy));
-  }
-
-  /** Bytes that copies of the values of the keys of the request in `call` take at most, all in one place; locks their shards. */
-  copiedBytes(row: CommandRow): number {
-    const { call } = this;
-    this.lockKeys(row);
-    let bytes = 0;
-    for (const i of keyArgumentsOf(call, row)) {
-      const record = lookupQuiet(call, i);
-      if (record !== 0) bytes += usableSize(call.arena, record) + valueBytes(call.arena, record) * COPY_PART;
-    }
-    return bytes;
-  }
-
-  /** What the string takes that the request in `call` makes as long as `reach`; 0 when it is as long already, or never will be. */
-  grownBytes(row: CommandRow, reach: number): number {
-    const { call } = this;
-    if (reach > longestString(call)) return 0;
-    this.lockKeys(row);
-    const record = lookupQuiet(call, keyArgumentsOf(call, row)[0]);
-    if (record !== 0 && usableSize(call.arena, record) + valueBytes(call.arena, record) >= reach) return 0;
-    return reach * COPY_PART;
   }
 
   /** Whether the request in `call` is about such a shard. */

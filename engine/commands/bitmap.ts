@@ -7,10 +7,10 @@ import type { Arena } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { COPIES, type CommandRow, DENYOOM, FAST, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
+import type { Footprint } from '../footprint.ts';
 import { deleteRecord, lookupQuiet, lookupRead, lookupWrite } from '../keyspace.ts';
 import { HEAD_RAW } from '../record.ts';
-import type { Request } from '../request.ts';
-import { isString, setString, stringLength, stringStart } from '../types/string.ts';
+import { addGrowth, isString, setString, stringLength, stringStart } from '../types/string.ts';
 import { bitOffset, bytesForBit, growBits, lookupBits } from './bit-argument.ts';
 import { bitfield, bitfieldRo } from './bitfield.ts';
 import { type KeyPositions, ONE_KEY, rowMaker } from './rows.ts';
@@ -228,16 +228,16 @@ function combine(c: Call, operation: number, i: number, result: Uint8Array): voi
 const HASH = 0x23;
 
 /** As far as the widest integers at all offsets would reach. */
-function bitfieldReach(request: Request, at: number): number {
-  const { buf, off, len, argc } = request;
+function addBitfield(c: Call, _ahead: number, to: Footprint): void {
+  const { buf, off, len, argc } = c;
   let reach = 0;
-  for (let i = at + 2; i + 2 < argc; i++) {
-    if (!request.is(i, 'SET') && !request.is(i, 'INCRBY')) continue;
+  for (let i = 2; i + 2 < argc; i++) {
+    if (!c.is(i, 'SET') && !c.is(i, 'INCRBY')) continue;
     const counted = buf[off[i + 2]] === HASH ? 1 : 0;
-    if (!request.longAt(buf, off[i + 2] + counted, len[i + 2] - counted)) continue;
-    reach = Math.max(reach, request.num * (counted === 1 ? 8 : 1 / 8) + 8);
+    if (!c.longAt(buf, off[i + 2] + counted, len[i + 2] - counted)) continue;
+    reach = Math.max(reach, c.num * (counted === 1 ? 8 : 1 / 8) + 8);
   }
-  return reach;
+  addGrowth(c, reach, 0, to);
 }
 
 const W = WRITE | DENYOOM;
@@ -250,7 +250,7 @@ export const bitmapRows: CommandRow[] = [
   row('bitcount', -2, READONLY, ONE_KEY, '2.6.0', N, 'Counts the ones in a string', bitcount),
   {
     ...row('bitfield', -2, W, ONE_KEY, '3.2.0', EACH, 'Reads and writes integers of any width in a string', bitfield),
-    reach: bitfieldReach,
+    makes: addBitfield,
   },
   row(
     'bitfield_ro',
@@ -276,6 +276,8 @@ export const bitmapRows: CommandRow[] = [
       'Sets or clears a bit of a string and returns what it was',
       setbit,
     ),
-    reach: (request, at) => (request.long(at + 2) ? request.num / 8 + 1 : 0),
+    makes: (c, _ahead, to) => {
+      if (c.long(2)) addGrowth(c, c.num / 8 + 1, 0, to);
+    },
   },
 ];

@@ -13,12 +13,14 @@ import type { Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { type CommandRow, DENYOOM, READONLY, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
+import type { Footprint } from '../footprint.ts';
 import { attachRecord, deleteRecord, detachRecord, lookupQuiet, lookupRead, lookupWrite } from '../keyspace.ts';
 import { Crc64 } from '../rdb/crc64.ts';
 import { loadValue } from '../rdb/decode.ts';
 import { encodeValue } from '../rdb/encode.ts';
 import { RdbError } from '../rdb/errors.ts';
 import { RdbInput } from '../rdb/input.ts';
+import { addValue } from '../rdb/measure.ts';
 import { RDB_VERSION_NEWEST, RDB_VERSION_WRITTEN } from '../rdb/opcodes.ts';
 import { RdbOutput } from '../rdb/output.ts';
 import { freeValue } from '../values.ts';
@@ -96,6 +98,17 @@ function restore(c: Call): void {
   c.reply.ok();
 }
 
+/** A payload may be compressed. */
+function addRestored(c: Call, _ahead: number, to: Footprint): void {
+  try {
+    const input = new RdbInput(c.buf, c.off[3], c.off[3] + c.len[3] - FOOTER_BYTES);
+    addValue(input.byte(), input, to);
+  } catch (error) {
+    // It will be refused.
+    if (!(error instanceof RdbError)) throw error;
+  }
+}
+
 function parseOptions(c: Call): boolean {
   options.replace = false;
   options.absolute = false;
@@ -160,5 +173,8 @@ const COST = 'O(1) for the key and O(n) for the bytes of its value';
 
 export const dumpRows: CommandRow[] = [
   row('dump', 2, READONLY, ONE_KEY, '2.6.0', COST, 'Returns a value as bytes that RESTORE takes', dump),
-  dangerous('restore', -4, WRITE | DENYOOM, ONE_KEY, '2.6.0', COST, 'Makes a key of the bytes of DUMP', restore),
+  {
+    ...dangerous('restore', -4, WRITE | DENYOOM, ONE_KEY, '2.6.0', COST, 'Makes a key of the bytes of DUMP', restore),
+    makes: addRestored,
+  },
 ];

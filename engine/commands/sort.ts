@@ -10,6 +10,7 @@ import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { COPIES, type CommandRow, DENYOOM, MOVABLE_KEYS, READONLY, SCOPE_ALL, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
+import type { Footprint } from '../footprint.ts';
 import { deleteRecord, lookupRead, lookupWrite } from '../keyspace.ts';
 import type { Request } from '../request.ts';
 import { parseDouble } from '../request.ts';
@@ -60,6 +61,39 @@ let breaksTies = false;
 
 function sortKey(c: Call, mayStore: boolean): void {
   if (!parseOptions(c, mayStore)) return;
+  if (arrangeKey(c)) {
+    if (target === 0) reply(c);
+    else store(c);
+  }
+  clear();
+}
+
+function clear(): void {
+  elements.clear(0, 0);
+  weights.clear(0, 0);
+  output.clear(0, 0);
+}
+
+/** What patterns find may be far more than what is sorted: as much as is stored. Sorts, as the command does; with writes ahead it may be any number. */
+function addSorted(c: Call, ahead: number, to: Footprint): void {
+  const { reply } = c;
+  const { errors, length } = reply;
+  if (parseOptions(c, true) && target !== 0 && gets.length > 0) {
+    if (ahead > 0) to.addUnsure(Number.POSITIVE_INFINITY, 0);
+    else if (arrangeKey(c)) {
+      collect(c);
+      let longest = 0;
+      for (let i = 0; i < output.count; i++) longest = Math.max(longest, output.lengths[i]);
+      to.addUnsure(roomForOutput(), longest);
+    }
+  }
+  clear();
+  reply.errors = errors;
+  reply.rewind(length);
+}
+
+/** Puts what the key in argument 1 has into the order asked for; false after an error reply. */
+function arrangeKey(c: Call): boolean {
   const record = lookupRead(c, 1);
   let sorts = !unordered;
   // The order of a set's members is not the same on every node, so what is stored must not depend on it.
@@ -70,16 +104,16 @@ function sortKey(c: Call, mayStore: boolean): void {
     alpha = true;
     by = 0;
   }
-  if (record !== 0 && !load(c.arena, record)) return c.reply.error(ERR.WRONGTYPE);
-  if (sorts && !weigh(c)) c.reply.error("ERR One or more scores can't be converted into double");
-  else {
-    arrange(sorts);
-    if (target === 0) reply(c);
-    else store(c);
+  if (record !== 0 && !load(c.arena, record)) {
+    c.reply.error(ERR.WRONGTYPE);
+    return false;
   }
-  elements.clear(0, 0);
-  weights.clear(0, 0);
-  output.clear(0, 0);
+  if (sorts && !weigh(c)) {
+    c.reply.error("ERR One or more scores can't be converted into double");
+    return false;
+  }
+  arrange(sorts);
+  return true;
 }
 
 /** Reads the options; false after an error reply. */
@@ -223,8 +257,8 @@ function reply(c: Call): void {
   }
 }
 
-/** Stores the result as a list; what is not found is stored as nothing. An empty result deletes the key. */
-function store(c: Call): void {
+/** What is stored: what is not found as nothing. */
+function collect(c: Call): void {
   const count = limited();
   const { bytes, starts, lengths, order } = elements;
   for (let i = limitStart; i < limitStart + count; i++) {
@@ -235,10 +269,17 @@ function store(c: Call): void {
       output.push(found.buf, found.start, exists ? found.length : 0, 0);
     }
   }
+}
+
+function roomForOutput(): number {
+  return output.used * 2 + output.count * ELEMENT_BYTES + ROOM_BYTES;
+}
+
+/** Stores the result as a list. An empty one deletes the key. */
+function store(c: Call): void {
+  collect(c);
   const old = lookupWrite(c, target);
-  if (!canHold(c.arena, output.used * 2 + output.count * ELEMENT_BYTES + ROOM_BYTES)) {
-    return c.reply.error(ERR.ARENA_FULL);
-  }
+  if (!canHold(c.arena, roomForOutput())) return c.reply.error(ERR.ARENA_FULL);
   if (old !== 0) deleteRecord(c.arena, old);
   if (output.count > 0) storeList(c);
   c.dirty += output.count > 0 ? output.count : old === 0 ? 0 : 1;
@@ -287,6 +328,7 @@ export const sortRows: CommandRow[] = [
       sort,
     ),
     keys: sortKeys,
+    makes: addSorted,
   },
   {
     ...row('sort_ro', -2, READONLY | MOVABLE_KEYS, ONE_KEY, '7.0.0', COST, 'Returns elements sorted', sortRo),

@@ -6,9 +6,18 @@
 import type { Call } from '../call.ts';
 import { type CommandRow, DENYOOM, FAST, GROWS, READONLY, WRITE } from '../command.ts';
 import { ERR, wrongArity } from '../errors.ts';
-import { lookupRead, lookupWrite } from '../keyspace.ts';
+import type { Footprint } from '../footprint.ts';
+import { lookupQuiet, lookupRead, lookupWrite } from '../keyspace.ts';
 import { recordType, TYPE_STRING, valueStart, valueWord } from '../record.ts';
-import { growString, isString, longestString, setString, stringLength, stringStart } from '../types/string.ts';
+import {
+  addGrowth,
+  growString,
+  isString,
+  longestString,
+  setString,
+  stringLength,
+  stringStart,
+} from '../types/string.ts';
 import { bitmapRows } from './bitmap.ts';
 import { lcs } from './lcs.ts';
 import { ALL_KEYS, KEY_PAIRS, ONE_KEY, rowMaker, TWO_KEYS } from './rows.ts';
@@ -92,6 +101,11 @@ function append(c: Call): void {
   c.reply.int(had + added);
 }
 
+function addAppended(c: Call, ahead: number, to: Footprint): void {
+  const record = lookupQuiet(c, 1);
+  if (record !== 0 && isString(c.arena, record)) addGrowth(c, stringLength(c.arena, record) + c.len[2], ahead, to);
+}
+
 function writeArgument(c: Call, i: number, at: number): void {
   c.arena.u8.set(c.buf.subarray(c.off[i], c.off[i] + c.len[i]), at);
 }
@@ -149,16 +163,19 @@ export const stringRows: CommandRow[] = [
     'Stores a string at a key, whatever the key held, with optional conditions and expiry',
     set,
   ),
-  row(
-    'append',
-    3,
-    W | FAST,
-    ONE_KEY,
-    '2.0.0',
-    'O(1) amortised for a short tail',
-    'Adds bytes to the end of a string',
-    append,
-  ),
+  {
+    ...row(
+      'append',
+      3,
+      W | FAST,
+      ONE_KEY,
+      '2.0.0',
+      'O(1) amortised for a short tail',
+      'Adds bytes to the end of a string',
+      append,
+    ),
+    makes: addAppended,
+  },
   row('decr', 2, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts one from the integer at a key', decr),
   row('decrby', 3, W | FAST, ONE_KEY, '1.0.0', O1, 'Subtracts a number from the integer at a key', decrby),
   row('getdel', 2, WRITE | FAST, ONE_KEY, '6.2.0', O1, 'Returns a string and deletes its key', getdel),
@@ -213,7 +230,9 @@ export const stringRows: CommandRow[] = [
       'Writes bytes into a string at an offset',
       setrange,
     ),
-    reach: (request, at) => (request.len[at + 3] > 0 && request.long(at + 2) ? request.num + request.len[at + 3] : 0),
+    makes: (c, _ahead, to) => {
+      if (c.len[3] > 0 && c.long(2)) addGrowth(c, c.num + c.len[3], 0, to);
+    },
   },
   row('strlen', 2, READONLY | FAST, ONE_KEY, '2.2.0', O1, 'Returns the length of a string in bytes', strlen),
   row(

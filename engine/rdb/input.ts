@@ -23,6 +23,8 @@ import type { RdbString } from './string.ts';
 const TWO_32 = 4294967296;
 /** A longer string is refused: twice what a Redis server takes of its clients, and half of the largest arena. */
 const MAX_STRING_BYTES = 2 ** 30;
+/** The longest text of a string that is written as an integer. */
+const INTEGER_BYTES = 11;
 
 export class RdbInput {
   readonly u8: Uint8Array;
@@ -33,6 +35,10 @@ export class RdbInput {
   base = 0;
   /** The same bytes as `u8`, for words at any offset. */
   readonly view: DataView;
+  /** Of the strings that were passed over: how many, their bytes when they are read, and the longest's. */
+  skippedStrings = 0;
+  skippedBytes = 0;
+  longestSkipped = 0;
 
   constructor(u8: Uint8Array, start = 0, end: number = u8.length) {
     // A Buffer is another shape to the compiler than a plain array of bytes.
@@ -186,16 +192,25 @@ export class RdbInput {
     const first = this.byte();
     const kind = first >>> 6;
     let length = first & 63;
+    let expanded = -1;
     if (kind === RDB_LENGTH_14BIT) length = (length << 8) | this.byte();
     else if (kind === RDB_LENGTH_ENCODED) {
       if (length !== RDB_ENCODING_LZF) {
         this.encodedInteger(length);
+        this.noteSkipped(INTEGER_BYTES);
         return;
       }
       length = this.length();
-      this.length();
+      expanded = this.length();
     } else if (kind !== RDB_LENGTH_6BIT) length = this.longLength(first);
     if (length > this.end - this.at) this.missing(length);
     this.at += length;
+    this.noteSkipped(expanded < 0 ? length : Math.min(expanded, length * LZF_GREATEST_GAIN));
+  }
+
+  private noteSkipped(bytes: number): void {
+    this.skippedStrings++;
+    this.skippedBytes += bytes;
+    if (bytes > this.longestSkipped) this.longestSkipped = bytes;
   }
 }

@@ -15,7 +15,16 @@
 import { alloc, canHold, free, KIND_FIXED, usableSize } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
-import { copyBytes, createRecordAt, deleteRecord, dropInline, overwriteRecord, resizeValue } from '../keyspace.ts';
+import type { Footprint } from '../footprint.ts';
+import {
+  copyBytes,
+  createRecordAt,
+  deleteRecord,
+  dropInline,
+  lookupQuiet,
+  overwriteRecord,
+  resizeValue,
+} from '../keyspace.ts';
 import {
   ENC_ROOT,
   HEAD_EXPIRY,
@@ -63,6 +72,23 @@ export function stringLength(a: Arena, record: Offset): number {
 /** Where the string's bytes begin. */
 export function stringStart(a: Arena, record: Offset): Offset {
   return hasRoot(a, record) ? valueWord(a, record) + ROOT_HEADER_BYTES : valueStart(a, record);
+}
+
+/** Up to which length the string can grow where it lies. */
+function stringRoom(a: Arena, record: Offset): number {
+  if (hasRoot(a, record)) return usableSize(a, valueWord(a, record)) - ROOT_HEADER_BYTES;
+  return usableSize(a, record) - (valueStart(a, record) - record);
+}
+
+/**
+ * What the string in argument 1 takes when a command makes it `length` bytes long. It has to lie elsewhere if those and `ahead` more
+ * do not fit where it lies.
+ */
+export function addGrowth(c: Call, length: number, ahead: number, to: Footprint): void {
+  if (length < 1 || length > longestString(c)) return;
+  const record = lookupQuiet(c, 1);
+  if (record !== 0 && isString(c.arena, record) && length + ahead <= stringRoom(c.arena, record)) return;
+  to.addUnsure(length, length);
 }
 
 /**
@@ -158,7 +184,7 @@ export function growString(c: Call, i: number, record: Offset, length: number): 
 function makeRoom(a: Arena, record: Offset, had: number, length: number): Offset {
   if (hasRoot(a, record)) {
     const root = valueWord(a, record);
-    if (ROOT_HEADER_BYTES + length <= usableSize(a, root)) {
+    if (length <= stringRoom(a, record)) {
       a.u32[root >>> 2] = length;
       return record;
     }
@@ -175,7 +201,7 @@ function makeRoom(a: Arena, record: Offset, had: number, length: number): Offset
     linkRoot(a, to, root);
     return to;
   }
-  if (valueStart(a, record) - record + length > usableSize(a, record)) {
+  if (length > stringRoom(a, record)) {
     const capacity = had === 0 ? length : Math.min(length * 2, MAX_INLINE_BYTES);
     if (!canHold(a, keyLength(a, record) + capacity)) return 0;
     record = resizeValue(a, record, capacity);

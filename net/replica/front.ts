@@ -16,6 +16,7 @@ import {
   WRITE,
 } from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
+import { Footprint } from '../../engine/footprint.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
 import { requestBytes } from '../../engine/request.ts';
@@ -24,6 +25,7 @@ import { MEMORY_PER_BYTE } from '../dispatch-shards.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
+import { Footprints } from './footprints.ts';
 import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT, RETRIES } from './forwards.ts';
 import { ONCE_WORDS, onceRow } from './once.ts';
 import { Planner } from './planner.ts';
@@ -54,6 +56,8 @@ export const TOO_LONG_TEXT = 'ERR A replicated node takes no write of more than 
 /** The longest that a peer takes from another at once, without looking unreachable to it (UNSENT_LIMIT in net/peer/link.ts). */
 export const LONGEST_FORWARD = 30 * 1024 * 1024;
 export const TOO_LONG_HERE_TEXT = 'ERR A write of more than 30 MiB has to go to the node that leads; nothing was done';
+/** What a blocking command makes. */
+const NOTHING = new Footprint();
 export const BEHIND_TEXT =
   'BEHIND This node has not heard of what this connection has written elsewhere or was given a fence for; nothing was read';
 export const REMOVED_TEXT = 'CLUSTERDOWN This node was removed from its group; nothing was done';
@@ -70,6 +74,7 @@ export class ReplicaFront implements Front {
   private readonly forwards: Forwards;
   private readonly reads: Reads;
   private readonly planner: Planner;
+  private readonly footprints: Footprints;
   private readonly isIdle: () => boolean;
   /** Sessions that wait for a leader, or for room. */
   private readonly waiting = new Set<Session>();
@@ -111,6 +116,7 @@ export class ReplicaFront implements Front {
     this.parser = parser;
     this.isIdle = isIdle;
     this.planner = new Planner(dispatcher.call, dispatcher.table);
+    this.footprints = new Footprints(dispatcher.call, dispatcher.shards);
   }
 
   /** Whether clients should be told that there is no leader. */
@@ -176,42 +182,43 @@ export class ReplicaFront implements Front {
   private stage(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number, seed = 0): Outcome {
     const { call, proposals } = this;
     if (this.trouble !== '') return this.reject(this.trouble);
-    let { flags, reach } = row;
-    let at = 0;
+    let command = row;
+    let words = 0;
     if (row.name === 'once') {
-      const command = onceRow(call, this.dispatcher.table);
-      if (typeof command === 'string') return this.reject(command);
-      ({ flags, reach } = command);
-      at = ONCE_WORDS;
+      const inner = onceRow(call, this.dispatcher.table);
+      if (typeof inner === 'string') return this.reject(inner);
+      command = inner;
+      words = ONCE_WORDS;
       if (protocol === 3) seed = RESP3_SEED;
     }
     if (this.planning !== undefined && this.planning !== owner) return STALLED;
     if (!proposals.hasRoom || this.core.state.transferee !== 0) return STALLED;
     if (this.isCopying && !this.isIdle()) return STALLED;
     this.isCopying = false;
-    const { shards } = this.dispatcher;
-    const grown = reach === undefined ? 0 : shards.grownBytes(row, reach(call, at));
-    const copied = (flags & COPIES) === 0 ? grown : shards.copiedBytes(row);
-    if (copied > LARGE_COPY_BYTES) {
+    if (row.name === 'spop') return this.stagePop(owner, row, target, seq, protocol);
+    const mayMake = (command.flags & COPIES) !== 0 || command.makes !== undefined;
+    const isIdle = mayMake && this.isIdle();
+    const made = this.footprints.measure(command, words, isIdle ? 0 : Math.max(1, proposals.unappliedBytes));
+    const refusal = this.refusalFor(row, command.flags, made);
+    // What is under way may change how much it makes.
+    if (!isIdle && (made.unsureBytes > LARGE_COPY_BYTES || (made.unsureBytes > 0 && refusal !== ''))) {
       this.planning = owner;
-      if (!this.isIdle()) return STALLED;
-      this.planning = undefined;
-      this.hasPlanned = true;
+      return STALLED;
     }
-    const refusal = this.refusalFor(row, flags, copied, grown);
+    if (this.planning === owner) this.endPlan();
     if (refusal !== '') return this.reject(refusal);
-    if (row.name !== 'spop') {
-      if (copied > LARGE_COPY_BYTES) this.isCopying = true;
-      else proposals.willCopy(copied / MEMORY_PER_BYTE);
-      this.planning = undefined;
-      proposals.stage(call, call, seed, target, seq, protocol);
-      return QUEUED;
-    }
-    // What it takes depends on how tables came about here, so it is chosen now, from the state that it will be taken from.
+    if (made.unsureBytes > LARGE_COPY_BYTES) this.isCopying = true;
+    else proposals.willCopy(made.bytes / MEMORY_PER_BYTE);
+    proposals.stage(call, call, seed, target, seq, protocol);
+    return QUEUED;
+  }
+
+  /** What it takes depends on how tables came about here, so it is chosen now, from the state that it will be taken from. */
+  private stagePop(owner: object, row: CommandRow, target: ReplyTarget, seq: number, protocol: number): Outcome {
+    const { call, proposals } = this;
     this.planning = owner;
     if (!this.isIdle()) return STALLED;
-    this.planning = undefined;
-    this.hasPlanned = true;
+    this.endPlan();
     this.dispatcher.shards.lockKeys(row);
     const plan = this.planner.planPop(protocol);
     if (plan !== undefined && requestBytes(plan.request) > LONGEST_WRITE) return this.reject(TOO_LONG_TEXT);
@@ -221,21 +228,26 @@ export class ReplicaFront implements Front {
     return QUEUED;
   }
 
-  /** Why there is no memory for the request in `call`, which copies so many bytes, `grown` of them into one string; '' where there is. */
-  private refusalFor(row: CommandRow, flags: number, copied: number, grown: number): string {
+  private endPlan(): void {
+    this.planning = undefined;
+    this.hasPlanned = true;
+  }
+
+  /** Why there is no memory for the request in `call`, which makes so much beside it; '' where there is. */
+  private refusalFor(row: CommandRow, flags: number, made: Footprint): string {
     if ((flags & (DENYOOM | GROWS | COPIES)) === 0) return '';
     if ((flags & DENYOOM) !== 0 && !this.dispatcher.writes.mayGrow()) return ERR.OOM;
-    return this.findsRoom(row, copied, grown) ? '' : ERR.ARENA_FULL;
+    return this.findsRoom(row, made) ? '' : ERR.ARENA_FULL;
   }
 
   /** Whether every replica will have memory for the request in `call`, behind what is not applied yet. */
-  private findsRoom(row: CommandRow, copied: number, grown: number): boolean {
+  private findsRoom(row: CommandRow, made: Footprint): boolean {
     const { shards } = this.dispatcher;
     const bytes = requestBytes(this.call);
-    const isLong = bytes > PAGE_BYTES || grown > PAGE_BYTES;
-    const isLarge = this.isTight || isLong || copied > PAGE_BYTES;
-    if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes + copied)) return false;
-    return !isLong || shards.findsRoom(row, bytes * 2 + grown);
+    const isLong = bytes > PAGE_BYTES || made.longest > PAGE_BYTES;
+    const isLarge = this.isTight || isLong || made.bytes > PAGE_BYTES;
+    if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes + made.bytes)) return false;
+    return !isLong || shards.findsRoom(row, bytes * 2 + made.longest);
   }
 
   // ---------------------------------------------------------------- blocking commands
@@ -264,7 +276,7 @@ export class ReplicaFront implements Front {
       if (this.planning !== undefined || !this.proposals.hasRoom || this.core.state.transferee !== 0)
         return this.wait(session);
       if (this.trouble !== '') return this.rejectBlocking(session, this.trouble);
-      const refusal = this.refusalFor(row, row.flags, 0, 0);
+      const refusal = this.refusalFor(row, row.flags, NOTHING);
       if (refusal !== '') return this.rejectBlocking(session, refusal);
       this.proposals.stage(call, call, next.isRetry ? RETRY_SEED : 0, next, 0, session.protocol);
     } else if (leader !== 0) {

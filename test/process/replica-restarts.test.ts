@@ -1,4 +1,4 @@
-/** Nodes of a group that come and go: logs in memory, leaders that are told to stop, directories that are not theirs, memory that is full. */
+/** Nodes of a group that come and go: logs in memory, leaders that are told to stop, directories that are not theirs. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -150,79 +150,4 @@ describe('directories', () => {
       rmSync(dir, { recursive: true, force: true });
     }
   }, 60_000);
-});
-
-describe('memory that is full', () => {
-  it('makes the leader refuse writes before any replica fails to apply one', async () => {
-    cluster = await LocalCluster.start({ flags: ['--arena-size', '16mb', '--shards', '2'] });
-    await cluster.waitForAll();
-    const value = Buffer.alloc(2000, 'v');
-    const clients = await Promise.all(cluster.nodes.map((node) => RawClient.connect(node.address.port)));
-    const full = await Promise.all(
-      clients.map(async (client, i) => {
-        for (let n = 0; n < 400; n++) {
-          const sent = client.pipeline(Array.from({ length: 50 }, (_, k) => ['set', `${i}:${n}:${k}`, value]));
-          const replies = await sent.catch(() => {
-            throw new Error(cluster?.output);
-          });
-          if (replies.some((reply) => reply.startsWith('-OOM'))) return true;
-        }
-        return false;
-      }),
-    );
-    expect(full).toContain(true);
-    await sleep(200);
-    expect(cluster.nodes.map((node) => node.running)).toEqual([true, true, true]);
-    // What needs no memory goes on.
-    expect(await clients[1].run('flushall')).toBe('+OK\r\n');
-    await sleep(100);
-    expect(await clients[2].run('set', 'a', value)).toBe('+OK\r\n');
-    expect(new Set(await cluster.states()).size).toBe(1);
-    for (const client of clients) client.close();
-  }, 60_000);
-
-  it('makes it refuse what needs memory without adding data: RENAME, COPY, EXPIRE', async () => {
-    cluster = await LocalCluster.start({ flags: ['--arena-size', '16mb', '--shards', '2'] });
-    await cluster.waitForAll();
-    const leader = await cluster.waitForLeader();
-    const [client, other] = await Promise.all(
-      [leader, cluster.others(leader)[0]].map((node) => RawClient.connect(node.address.port)),
-    );
-    const element = Buffer.alloc(1000, 'e');
-    for (let i = 0; i < 40; i++) await client.run('rpush', 'big', ...Array.from({ length: 100 }, () => element));
-    // Sent all at once, through both: some have room.
-    const many = Array.from({ length: 12 }, (_, i) => ['copy', 'big', `many:${i}`]);
-    const made = (await Promise.all([client.pipeline(many.slice(0, 6)), other.pipeline(many.slice(6))])).flat();
-    expect(new Set(made.map((reply) => reply.slice(0, 4)))).toEqual(new Set([':1\r\n', '-OOM']));
-    // A little request for a long string.
-    for (const each of [client, other]) {
-      expect(await each.run('setrange', 'long', 60_000_000, 'x')).toMatch(/^-OOM/);
-      expect(await each.run('setbit', 'long', 8 * 60_000_000, 1)).toMatch(/^-OOM/);
-      expect(await each.run('bitfield', 'long', 'get', 'u8', 0, 'set', 'u8', '#60000000', 1)).toMatch(/^-OOM/);
-    }
-    expect(await other.run('setrange', 'short', 100_000, 'x')).toBe(':100001\r\n');
-    for (let n = 0, isFull = false; !isFull; n++) {
-      const sets = Array.from({ length: 1000 }, (_, k) => ['set', `k:${n}:${k}`, 'v']);
-      isFull = (await client.pipeline(sets)).filter((reply) => reply.startsWith('-OOM')).length > 990;
-    }
-    const copies: string[] = [];
-    for (let i = 0; i < 8; i++) {
-      copies.push(await client.run('copy', 'big', `copy:${i}`), await other.run('rename', 'big', `big:${i}`));
-      await other.run('rename', `big:${i}`, 'big');
-    }
-    // Some lie in the shard in which it is not.
-    expect(copies.filter((reply) => reply.startsWith('-OOM')).length).toBeGreaterThan(4);
-    for (let n = 0; n < 60; n++) {
-      await client.pipeline(Array.from({ length: 1000 }, (_, k) => ['expire', `k:${n}:${k}`, '1000']));
-    }
-    for (let n = 0; n < 20; n++) {
-      await client.pipeline(Array.from({ length: 1000 }, (_, k) => ['rename', `k:${n}:${k}`, `longer:${n}:${k}`]));
-    }
-    expect(cluster.nodes.map((node) => node.running)).toEqual([true, true, true]);
-    expect(await client.run('llen', 'big')).toBe(':4000\r\n');
-    expect(await client.run('persist', 'big')).toMatch(/^:[01]/);
-    expect(await other.run('flushall')).toBe('+OK\r\n');
-    expect(new Set(await cluster.states()).size).toBe(1);
-    for (const each of [client, other]) each.close();
-  }, 90_000);
 });

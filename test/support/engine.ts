@@ -50,7 +50,8 @@ export class TestEngine {
     return this.runBy((row) => execute(this.call, row, NO_EVICTION), args);
   }
 
-  private runBy(act: (row: CommandRow) => void, args: Arg[]): string {
+  /** Has `act` do what it likes with the command, which is in `call`. */
+  runBy(act: (row: CommandRow) => void, args: Arg[]): string {
     const call = this.call;
     const parts = args.map((arg) => (typeof arg === 'object' ? Buffer.from(arg) : Buffer.from(String(arg), 'utf8')));
     call.buf = new Uint8Array(Buffer.concat(parts));

@@ -1,0 +1,61 @@
+/**
+ * What the write at hand makes in memory beside its arguments (engine/footprint.ts), as the leader asks before it proposes it. Main
+ * thread; locks the shards of the command until the turn ends.
+ */
+import { usableSize } from '../../engine/alloc.ts';
+import type { Call } from '../../engine/call.ts';
+import { COPIES, type CommandRow } from '../../engine/command.ts';
+import { Footprint } from '../../engine/footprint.ts';
+import { lookupQuiet } from '../../engine/keyspace.ts';
+import { keyArgumentsOf } from '../../engine/locks.ts';
+import { isString } from '../../engine/types/string.ts';
+import { valueBytes } from '../../engine/values.ts';
+import type { MainShards } from '../dispatch-shards.ts';
+
+/** As a part of what is made: it may be laid out otherwise. */
+const LAYOUT_PART = 1.5;
+
+export class Footprints {
+  private readonly last = new Footprint();
+  private readonly call: Call;
+  private readonly shards: MainShards;
+
+  constructor(call: Call, shards: MainShards) {
+    this.call = call;
+    this.shards = shards;
+  }
+
+  /**
+   * Measures the command of `row` that the request in `call` has behind `words` words. `ahead`: bytes of writes that are not applied
+   * yet, 0 only when there are none. O(1) for what is not copied, but for RESTORE and SORT; for copies as `valueBytes`. Valid until the
+   * next is measured.
+   */
+  measure(row: CommandRow, words: number, ahead: number): Footprint {
+    const { call, last } = this;
+    last.clear();
+    if (row.makes === undefined && (row.flags & COPIES) === 0) return last;
+    const off = call.off.slice(0, words);
+    const len = call.len.slice(0, words);
+    call.shift(words);
+    this.shards.lockKeys(row);
+    if ((row.flags & COPIES) !== 0) this.addCopies(row);
+    row.makes?.(call, ahead, last);
+    call.unshift(off, len);
+    last.scale(LAYOUT_PART);
+    return last;
+  }
+
+  /** The values of its keys, if it copies them: with one key, SORT and GEORADIUS do not store anything. */
+  private addCopies(row: CommandRow): void {
+    const { call } = this;
+    const keys = keyArgumentsOf(call, row);
+    if (keys.length < 2) return;
+    for (const i of keys) {
+      const record = lookupQuiet(call, i);
+      if (record === 0) continue;
+      const { arena } = call;
+      const bytes = usableSize(arena, record) + valueBytes(arena, record);
+      this.last.addUnsure(bytes, isString(arena, record) ? bytes : 0);
+    }
+  }
+}
