@@ -7,7 +7,7 @@ import type { Call } from '../../engine/call.ts';
 import { COPIES, type CommandRow } from '../../engine/command.ts';
 import { Footprint } from '../../engine/footprint.ts';
 import { lookupQuiet } from '../../engine/keyspace.ts';
-import { keyArgumentsOf } from '../../engine/locks.ts';
+import { hasSingleKey, keyArgumentsOf } from '../../engine/locks.ts';
 import { isString } from '../../engine/types/string.ts';
 import { valueBytes } from '../../engine/values.ts';
 import type { MainShards } from '../dispatch-shards.ts';
@@ -34,15 +34,31 @@ export class Footprints {
     const { call, last } = this;
     last.clear();
     if (row.makes === undefined && (row.flags & COPIES) === 0) return last;
-    const off = call.off.slice(0, words);
-    const len = call.len.slice(0, words);
-    call.shift(words);
-    this.shards.lockKeys(row);
-    if ((row.flags & COPIES) !== 0) this.addCopies(row);
-    row.makes?.(call, ahead, last);
-    call.unshift(off, len);
+    if (words === 0) this.add(row, ahead);
+    else {
+      const outer = call.row as CommandRow;
+      const off = call.off.slice(0, words);
+      const len = call.len.slice(0, words);
+      call.shift(words);
+      call.begin(row);
+      this.add(row, ahead);
+      call.unshift(off, len);
+      call.begin(outer);
+    }
     last.scale(LAYOUT_PART);
     return last;
+  }
+
+  private add(row: CommandRow, ahead: number): void {
+    const { call, shards, last } = this;
+    if (hasSingleKey(row)) {
+      call.hashKey(row.firstKey);
+      shards.locks.take(call.arena.shard);
+    } else {
+      shards.lockKeys(row);
+    }
+    if ((row.flags & COPIES) !== 0) this.addCopies(row);
+    row.makes?.(call, ahead, last);
   }
 
   /** The values of its keys, if it copies them: with one key, SORT and GEORADIUS do not store anything. */
