@@ -67,6 +67,8 @@ export const SNAPSHOT_AT = 18;
 /** Values that wait to be freed bit by bit, and how many were. */
 export const COUNTER_BURIED = 19;
 export const COUNTER_LAZY_FREED = 20;
+/** How often all databases were flushed; of shard 0. */
+export const COUNTER_FLUSHES = 21;
 
 export const ALLOC_STATE_OFFSET = 2048;
 /** createArena and resetArena zero the page from here to its end. */

@@ -6,7 +6,7 @@
  * cut; an RDB file is for other servers. With a log every snapshot that cuts it is native, whatever `save-format` says.
  */
 import { join } from 'node:path';
-import { COUNTER_DIRTY, COUNTER_USED_BYTES } from '../engine/arena.ts';
+import { COUNTER_DIRTY, COUNTER_FLUSHES, COUNTER_USED_BYTES } from '../engine/arena.ts';
 import { NUMBER_BYTES } from '../engine/log/link.ts';
 import type { RdbFacts } from '../engine/rdb/write.ts';
 import type { BackgroundPool } from '../engine/snapshot/pool.ts';
@@ -76,6 +76,8 @@ export class Saving {
   private isEnabled = false;
   /** COUNTER_DIRTY of all shards when the last snapshot that succeeded began. */
   private savedDirty = 0;
+  /** How often everything had been flushed then. */
+  private savedFlushes = 0;
   private triedMs = 0;
   /** Called when the next snapshot of a kind is over. */
   private waiters: { kind: SnapshotKind; resolve: (error: string) => void }[] = [];
@@ -92,6 +94,7 @@ export class Saving {
   enable(): void {
     this.isEnabled = true;
     this.savedDirty = this.dirty;
+    this.savedFlushes = this.flushes;
     this.lastSaveMs = Date.now();
   }
 
@@ -103,6 +106,10 @@ export class Saving {
     let dirty = 0;
     for (const { f64 } of this.dispatcher.call.shards.arenas) dirty += f64[COUNTER_DIRTY];
     return dirty;
+  }
+
+  private get flushes(): number {
+    return this.dispatcher.call.shards.arenas[0].f64[COUNTER_FLUSHES];
   }
 
   get changesSinceSave(): number {
@@ -191,8 +198,10 @@ export class Saving {
   private take(kind: SnapshotKind): Promise<SnapshotDone> {
     const { config, dispatcher } = this;
     let dirty = 0;
+    let flushes = 0;
     const cover = (): Covered => {
       dirty = this.dirty;
+      flushes = this.flushes;
       if (this.group !== undefined) return this.group.cover();
       const timeMs = dispatcher.settledMs;
       // While a log is about to begin: the index that was left free for this.
@@ -215,9 +224,17 @@ export class Saving {
               },
       )
       .then((done) => {
-        this.savedDirty = dirty;
+        if (this.countsAsSave(kind)) {
+          this.savedDirty = dirty;
+          this.savedFlushes = flushes;
+        }
         return done;
       });
+  }
+
+  /** A snapshot that cuts the log is the save that was wanted, unless an RDB file was. */
+  private countsAsSave(kind: SnapshotKind): boolean {
+    return kind === 'save' || this.config.get('save-format') === 'millrace';
   }
 
   /** Writes all there is as an RDB file, for other servers. */
@@ -235,7 +252,7 @@ export class Saving {
   }
 
   private async published(kind: SnapshotKind, done: SnapshotDone): Promise<void> {
-    this.lastSaveMs = Date.now();
+    if (this.countsAsSave(kind)) this.lastSaveMs = Date.now();
     if (kind === 'save' && this.config.get('save-format') === 'rdb') return;
     this.group?.published(done.summary.path, done);
     this.dropCovered(done);
@@ -271,6 +288,11 @@ export class Saving {
       if (changes < point.changes || changes === 0 || sinceMs <= point.seconds * 1000) continue;
       this.log.write('notice', `${point.changes} changes in ${point.seconds} seconds. Saving...`);
       this.begin('save');
+      return;
+    }
+    // What was flushed is not to come back: FLUSHALL is saved at once where nothing but snapshots would tell of it.
+    if (config.get('save').length > 0 && this.writer === undefined && this.group === undefined) {
+      if (this.flushes !== this.savedFlushes) this.begin('save');
       return;
     }
     if (this.group !== undefined && this.group.logBytes >= config.get('auto-aof-rewrite-min-size')) {

@@ -4,7 +4,7 @@
  * pause that snapshots are made to avoid.
  */
 import { resetArena } from '../alloc.ts';
-import { COUNTER_KEYS } from '../arena.ts';
+import { COUNTER_FLUSHES, COUNTER_KEYS } from '../arena.ts';
 import type { Call } from '../call.ts';
 import { type CommandRow, FAST, READONLY, SCOPE_ALL, WRITE } from '../command.ts';
 import { ERR } from '../errors.ts';
@@ -61,6 +61,7 @@ function flushall(c: Call): void {
   for (const arena of arenas) c.dirty += arena.f64[COUNTER_KEYS];
   if (c.dirty > 0) abortSnapshot(arenas);
   for (const arena of arenas) resetArena(arena);
+  arenas[0].f64[COUNTER_FLUSHES]++;
   c.reply.ok();
 }
 

@@ -237,6 +237,10 @@ describe('a log that cannot be run again', () => {
   );
 });
 
+async function persistence(): Promise<string> {
+  return (await node?.ask(['INFO', 'persistence']))?.[0] ?? '';
+}
+
 describe('without a log', () => {
   it(
     'an RDB file with a key that is named like a fact of ours begins a log as any other',
@@ -275,6 +279,22 @@ describe('without a log', () => {
   );
 
   it(
+    'FLUSHALL is saved at once where there are save points',
+    async () => {
+      await start(['--save', '3600 1000']);
+      await node?.ask(['SET', 'a', '1'], ['SAVE'], ['FLUSHALL'], ['SET', 'b', '2']);
+      // No more than a few keys, and no hour.
+      for (let isSaved = false; !isSaved; ) {
+        isSaved = (await persistence()).includes('rdb_saves:2');
+      }
+      await node?.kill();
+      await start([]);
+      expect(await node?.ask(['GET', 'a'])).toEqual(['$-1\r\n']);
+    },
+    TIMEOUT,
+  );
+
+  it(
     'the newest counts when snapshots of both formats are there',
     async () => {
       await start(['--save-format', 'millrace']);
@@ -292,6 +312,24 @@ describe('without a log', () => {
       await node?.kill();
       await start([]);
       expect(await node?.ask(['GET', 'a'])).toEqual(['$6\r\nnewest\r\n']);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    'what cuts the log is no save where an RDB file is wanted',
+    async () => {
+      await start([...ALWAYS, '--save-format', 'rdb']);
+      await node?.ask(['SET', 'a', '1'], ['BGREWRITEAOF']);
+      const changes = async (): Promise<string> => {
+        for (;;) {
+          const info = await persistence();
+          if (/aof_rewrite_in_progress:0/.test(info)) return /rdb_changes_since_last_save:\d+/.exec(info)?.[0] ?? '';
+        }
+      };
+      expect(await changes()).toBe('rdb_changes_since_last_save:1');
+      await node?.ask(['SAVE']);
+      expect(await changes()).toBe('rdb_changes_since_last_save:0');
     },
     TIMEOUT,
   );
