@@ -104,7 +104,7 @@ export const OPTIONS = {
   // Redis listens on every address and refuses strangers by protected-mode; we begin with the local ones.
   bind: row(
     words(
-      'addresses; - before one means it may be missing, * is every address',
+      'addresses; - before one means it may be missing, * is every IPv4 address and ::* every IPv6 one',
       16,
       'Too many bind addresses specified.',
     ),

@@ -268,7 +268,7 @@ export class Config {
       for (const name of OPTION_NAMES) {
         const atEnd = this.included.has(name);
         // The next start may be from elsewhere, so where this one was is always told.
-        const isDefault = name !== 'dir' && this.text(name) === defaultEntry(name).text;
+        const isDefault = name !== 'dir' && this.isDefault(name);
         if (isDefault && !inFile.has(name) && !atEnd) continue;
         const lines = optionOf(name).kind.lines(this.get(name));
         wanted.set(name, { lines: lines.map((words) => [name, ...words.map(quoteWord)].join(' ')), atEnd });
@@ -281,6 +281,10 @@ export class Config {
     } catch (error) {
       return `ERR Rewriting config file: ${systemMessage(error)}`;
     }
+  }
+
+  isDefault(name: OptionName): boolean {
+    return this.text(name) === defaultEntry(name).text;
   }
 
   private entry(name: OptionName): Entry {

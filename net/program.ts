@@ -16,6 +16,7 @@ import { humanBytes } from './info/format.ts';
 import { Logger } from './log.ts';
 import { Node } from './node.ts';
 import { repairDirectory } from './repair.ts';
+import { idleOptions } from './replica/conditions.ts';
 import { VERSION } from './version.ts';
 
 /** One line on standard error, and the end. */
@@ -140,6 +141,8 @@ export async function main(): Promise<void> {
     process.exit(repairDirectory(config, action === 'repair', (text) => process.stdout.write(text)));
   }
   if (action === 'export-rdb') return exportRdb(config);
+  const idle = idleOptions(config);
+  if (idle !== '') fail(idle);
   const log = enterDirectory(config);
   log.level = config.get('loglevel');
   const die = (message: string): never => {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { statePath } from '../../engine/raft/storestate.ts';
 import { Settings } from '../../engine/settings.ts';
-import type { Config } from '../config.ts';
+import type { Config, OptionName } from '../config.ts';
 
 const USUAL = new Settings();
 /** Settings that writes depend on: a sorted set in a listpack has no -0, as in Redis, one in a tree does. */
@@ -14,6 +14,25 @@ export const SAME_EVERYWHERE = [
   'zset-max-listpack-entries',
   'zset-max-listpack-value',
 ] as const;
+
+/** Options that mean nothing to a node by itself. */
+const REPLICAS_ONLY: readonly OptionName[] = [
+  'peer-port',
+  'peer-bind',
+  'peer-secret',
+  'peer-tls-cert',
+  'peer-tls-key',
+  'peer-tls-ca',
+  'election-timeout',
+  'leader-lease',
+];
+
+/** What is set for a replica on a node that is none; '' for nothing. */
+export function idleOptions(config: Config): string {
+  const set = REPLICAS_ONLY.filter((name) => !config.isDefault(name));
+  if (set.length === 0 || isReplicated(config)) return '';
+  return `${set.join(' and ')}: only for a node of a group, so give initial-cluster or join too`;
+}
 
 export function isReplicated(config: Config): boolean {
   return config.get('initial-cluster') !== '' || config.get('join') !== '';

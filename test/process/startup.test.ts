@@ -113,6 +113,10 @@ describe('the process', () => {
       ['--port', '0', '--logfile', '/no/such/log'],
       "cannot write the log file '/no/such/log': No such file or directory",
     ],
+    [
+      ['--peer-tls-cert', 'node.crt', '--leader-lease', 'yes'],
+      'peer-tls-cert and leader-lease: only for a node of a group, so give initial-cluster or join too',
+    ],
     [['/no/such/file'], "cannot read the config file '/no/such/file': No such file or directory"],
   ])('does not start with %j: one line and exit code 1', (args, line) => {
     const { status, stderr } = spawnSync(NODE, [MAIN, ...args], { encoding: 'utf8', timeout: 15_000 });
