@@ -52,6 +52,8 @@ const NOEVICTION = MAXMEMORY_POLICIES.indexOf('noeviction');
  * command before left it: after CONFIG SET maxmemory to half, say. About 4 ms.
  */
 const MAX_EVICTIONS = 8192;
+/** To free so many bytes takes as long as one eviction: 500 fields of a hash count as a hundred. */
+const EVICTION_BYTES = 256;
 /** What a step of freeing (RECLAIMED_BUCKETS) counts as, in evictions. */
 const RECLAIM_WORK = 10;
 /** Buckets visited for one eviction at the most, when candidates are few. */
@@ -135,21 +137,19 @@ export class Eviction {
     if (this.usedBytes <= limit) return true;
     const policy = this.settings.f64[MAXMEMORY_POLICY];
     if (policy !== this.policy) this.setPolicy(policy);
-    for (let work = 0; this.usedBytes > limit; this.measure()) {
+    for (let work = 0; this.usedBytes > limit; ) {
       if (work >= MAX_EVICTIONS && this.usedBytes <= this.leftBytes) break;
+      const before = this.usedBytes;
       // What is gone already makes room first: no other key has to go for it.
-      if (this.reclaim()) {
-        work += RECLAIM_WORK;
-      } else if (this.arenas.some(hasBuried)) {
+      const reclaims = this.reclaim();
+      if (!reclaims) {
         // Others have those shards: they free it, or will.
-        break;
-      } else if (policy === NOEVICTION) {
-        return false;
-      } else if (this.evictOne(c)) {
-        work++;
-      } else {
-        return this.busyCount > 0;
+        if (this.arenas.some(hasBuried)) break;
+        if (policy === NOEVICTION) return false;
+        if (!this.evictOne(c)) return this.busyCount > 0;
       }
+      this.measure();
+      work += reclaims ? RECLAIM_WORK : 1 + (before - this.usedBytes) / EVICTION_BYTES;
     }
     this.leftBytes = this.usedBytes;
     return true;

@@ -8,7 +8,9 @@ import type { Call } from './call.ts';
 import { type CommandRow, DENYOOM, SCOPE_ALL, WRITE } from './command.ts';
 import { defragment, findRoom, WRITE_BYTES } from './defragment.ts';
 import { ERR } from './errors.ts';
+import { Footprint } from './footprint.ts';
 import { hasSingleKey, markShards } from './locks.ts';
+import { repackStrings } from './repack.ts';
 import { requestBytes } from './request.ts';
 import { settingIndex } from './settings.ts';
 
@@ -38,11 +40,21 @@ export function execute(call: Call, row: CommandRow, evictor: Evictor): void {
     call.reply.error(ERR.OOM);
     return;
   }
-  if ((row.flags & DENYOOM) !== 0 && !hasPlainRoom(call, row) && !findsRoom(call, row, WRITE_BYTES)) {
+  if ((row.flags & DENYOOM) !== 0 && !findsRoomFor(call, row)) {
     call.reply.error(ERR.ARENA_FULL);
     return;
   }
   run(call, row, WRITE_BYTES);
+}
+
+const made = new Footprint();
+
+/** As for a long value, what is logged and makes a long one of little has to find room again when it is replayed. */
+function findsRoomFor(call: Call, row: CommandRow): boolean {
+  made.clear();
+  if (row.makes !== undefined && call.settings.f64[APPENDONLY] !== 0 && hasSingleKey(row)) row.makes(call, 0, made);
+  if (made.longest <= PAGE_BYTES && hasPlainRoom(call, row)) return true;
+  return findsRoom(call, row, WRITE_BYTES, made.longest);
 }
 
 /**
@@ -54,6 +66,14 @@ export function executeAccepted(call: Call, row: CommandRow): void {
   beLenient(true);
   run(call, row, ACCEPTED_BYTES);
   beLenient(false);
+}
+
+/** The last that can be done for a command that was accepted before: whether it may help. */
+function repacks(call: Call, row: CommandRow): boolean {
+  let hasMoved = false;
+  for (const arena of shardsOf(call, row)) if (repackStrings(arena)) hasMoved = true;
+  if (hasMoved) movesAny(call, row, ACCEPTED_BYTES);
+  return hasMoved;
 }
 
 /** Whether a short request about one key finds room, which it nearly always does: two loads. */
@@ -73,13 +93,19 @@ function run(call: Call, row: CommandRow, budgetBytes: number): void {
   const { errors } = reply;
   const { position } = call.random;
   attempt(call, row);
-  if (reply.errors !== errors && reply.lastError === 'OOM') runAgain(call, row, budgetBytes, mark, position);
+  if (foundNoRoom(call, errors) && movesAny(call, row, budgetBytes)) runAgain(call, row, mark, position);
+  if (budgetBytes === ACCEPTED_BYTES && foundNoRoom(call, errors) && repacks(call, row)) {
+    runAgain(call, row, mark, position);
+  }
   if (call.dirty > 0) call.arena.f64[COUNTER_DIRTY] += call.dirty;
 }
 
 /** A handler that found no room has changed nothing, or else it may not run again. */
-function runAgain(call: Call, row: CommandRow, budgetBytes: number, mark: number, position: number): void {
-  if (call.dirty !== 0 || !movesAny(call, row, budgetBytes)) return;
+function foundNoRoom(call: Call, errors: number): boolean {
+  return call.reply.errors !== errors && call.reply.lastError === 'OOM' && call.dirty === 0;
+}
+
+function runAgain(call: Call, row: CommandRow, mark: number, position: number): void {
   call.reply.rewind(mark);
   call.reply.errors--;
   call.random.reseed(position);
@@ -118,11 +144,11 @@ function shardsOf(call: Call, row: CommandRow): readonly Arena[] {
 }
 
 /**
- * Whether the shards of the command's keys, which are locked, have room for what it brings, or can make some by moving about
+ * Whether the shards of the command's keys, which are locked, have room for what it brings and makes, or can make some by moving about
  * `budgetBytes`. SORT finds out by itself: its keys are not all known.
  */
-function findsRoom(call: Call, row: CommandRow, budgetBytes: number): boolean {
-  const bytes = Math.max(LEAST_ROOM_BYTES, requestBytes(call) * 2);
+function findsRoom(call: Call, row: CommandRow, budgetBytes: number, madeBytes = 0): boolean {
+  const bytes = Math.max(LEAST_ROOM_BYTES, (requestBytes(call) + madeBytes) * 2);
   if (hasSingleKey(row)) return hasRoom(call.arena, bytes) || makesRoom(call, row, bytes, budgetBytes);
   if (row.scope === SCOPE_ALL) return true;
   const { arenas } = call.shards;

@@ -80,9 +80,11 @@ export class Blocking {
     const keys = keyArgumentsOf(call, row);
     // A move waits for its source only.
     if (isMove(row)) keys.length = 1;
+    const known = new Set<string>();
     for (const i of keys) {
       const key = latin1(call, i);
-      if (waiter.keys.includes(key)) continue;
+      if (known.has(key)) continue;
+      known.add(key);
       call.hashKey(i);
       waiter.keys.push(key);
       waiter.hashes.push(call.hash & (HASH_SLOTS - 1));
@@ -196,6 +198,12 @@ export class Blocking {
       for (let i = 0; i < queue.length && i < WOKEN_AT_ONCE; i++) queue[i].wake(queue);
     }
     this.found.length = 0;
+  }
+
+  /** After the write in `call` over all shards: those who wait for its keys or, where it names none, all. */
+  wakeBehind(call: Call, row: CommandRow): void {
+    if (keyArgumentsOf(call, row).length === 0) this.wakeAll();
+    else if (this.concerns(call, row)) this.wakeFound();
   }
 
   /** After a command that may have written any key. */

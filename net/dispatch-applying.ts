@@ -103,7 +103,7 @@ export class Applying {
   }
 
   private wakeWaiting(row: CommandRow): void {
-    if (row.scope === SCOPE_ALL) this.blocking.wakeAll();
+    if (row.scope === SCOPE_ALL) this.blocking.wakeBehind(this.call, row);
     else if (this.blocking.concerns(this.call, row)) this.blocking.wakeFound();
   }
 

@@ -9,6 +9,7 @@ import type { Blocking } from './blocking.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { MainShards } from './dispatch-shards.ts';
 import { DONE, type Outcome, QUEUED } from './executor.ts';
+import { Footprints, makesMuch } from './footprints.ts';
 import type { Session } from './session.ts';
 import type { WorkerPool } from './workers.ts';
 
@@ -17,12 +18,14 @@ export class SeveralShards {
   private readonly workers: WorkerPool;
   private readonly shards: MainShards;
   private readonly blocking: Blocking;
+  private readonly footprints: Footprints;
 
   constructor(dispatcher: Dispatcher, workers: WorkerPool) {
     this.dispatcher = dispatcher;
     this.workers = workers;
     this.shards = dispatcher.shards;
     this.blocking = dispatcher.blocking;
+    this.footprints = new Footprints(dispatcher.call, dispatcher.shards);
   }
 
   execute(session: Session, row: CommandRow, id: number): Outcome {
@@ -38,12 +41,13 @@ export class SeveralShards {
       shards.compactMarked();
       shards.unfence(session.id);
       if (this.blocking.count > 0 && row.scope === SCOPE_ALL && dispatcher.call.dirty > 0) {
-        this.blocking.wakeAll();
+        this.blocking.wakeBehind(dispatcher.call, row);
         session.yieldTurn();
       }
       return DONE;
     }
-    if (dispatcher.log !== undefined && shards.mayFill(row)) return dispatcher.inPlace.executeWrite(session, row, id);
+    if (dispatcher.log !== undefined && this.mayFill(row, isUnqueued))
+      return dispatcher.inPlace.executeWrite(session, row, id);
     if (session.hasOutstanding) return shards.stall(session);
     // A read may share the queue with others, but keeps nobody from the fence that he waits for.
     const isExcluded = shards.fences.excludes(session.id, marked);
@@ -63,6 +67,12 @@ export class SeveralShards {
     return QUEUED;
   }
 
+  /** Whether a worker might find no room for the write in `call`: what it copies is known only when nothing is queued before it. */
+  private mayFill(row: CommandRow, isUnqueued: boolean): boolean {
+    if (!makesMuch(row)) return this.shards.mayFill(row);
+    return !isUnqueued || this.shards.mayFill(row, this.footprints.measure(row, 0, 0));
+  }
+
   /** A worker has run the session's command. */
   finished(session: number, row: CommandRow): void {
     const { shards, blocking } = this;
@@ -71,6 +81,7 @@ export class SeveralShards {
     shards.awaited.delete(session);
     if ((row.flags & WRITE) !== 0) shards.setFenced(marked, 0);
     shards.unfence(session);
-    if (blocking.count > 0 && (row.flags & WRITE) !== 0) blocking.wakeAll();
+    // Others come here only where nobody waits for their keys, and nobody else comes near those until now.
+    if (blocking.count > 0 && (row.flags & WRITE) !== 0 && row.scope === SCOPE_ALL) blocking.wakeAll();
   }
 }

@@ -12,6 +12,7 @@ import { type Arena, COUNTER_NEXT_EXPIRY, PAGE_BYTES, WORD_FENCED } from '../eng
 import type { Call } from '../engine/call.ts';
 import { type CommandRow, WRITE } from '../engine/command.ts';
 import { findRoom, WRITE_BYTES } from '../engine/defragment.ts';
+import type { Footprint } from '../engine/footprint.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasBuried } from '../engine/lazyfree.ts';
 import { LockSet, markShards } from '../engine/locks.ts';
@@ -225,15 +226,17 @@ export class MainShards {
   }
 
   /**
-   * Whether the write in `call` might find no room after what is queued before it: an eighth of a shard is kept for that. Leaves its
-   * shards marked.
+   * Whether the write in `call`, which makes so much beside its arguments, might find no room after what is queued before it: an eighth
+   * of a shard is kept for that. Leaves its shards marked.
    */
-  mayFill(row: CommandRow): boolean {
+  mayFill(row: CommandRow, made?: Footprint): boolean {
     // Not only those that ask for memory in Redis: RENAME or EXPIRE may find none either.
     if ((row.flags & WRITE) === 0) return false;
     const bytes = requestBytes(this.call);
-    if (this.isTight(row, QUEUED_PART, bytes * MEMORY_PER_BYTE + QUEUED_BYTES)) return true;
-    return bytes > PAGE_BYTES && this.arenas.some((arena, i) => this.marked[i] === 1 && !hasRoom(arena, bytes * 2));
+    const most = bytes * MEMORY_PER_BYTE + (made?.bytes ?? 0);
+    if (this.isTight(row, QUEUED_PART, most + QUEUED_BYTES)) return true;
+    const run = (bytes + (made?.longest ?? 0)) * 2;
+    return run > PAGE_BYTES * 2 && this.arenas.some((arena, i) => this.marked[i] === 1 && !hasRoom(arena, run));
   }
 
   /**

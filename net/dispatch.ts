@@ -64,7 +64,7 @@ export type DispatchMode = (typeof DISPATCH_MODES)[number];
 const HAND_OVER_US = 100;
 /** Commands over every key start with this cost, until they are measured. */
 const HEAVY_US = 1000;
-const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort']);
+const HEAVY = new Set(['keys', 'flushall', 'flushdb', 'sort', 'sort_ro']);
 
 /**
  * Rows that are logged when they have run: those that tell what is to be logged in their place (engine/effect.ts), always or when they
@@ -238,7 +238,7 @@ export class Dispatcher implements Executor {
       return DONE;
     }
     if (this.mode === 'inline') throw new Error('dispatch: a shard could not be borrowed');
-    if (this.log !== undefined && (this.trims(id) || this.shards.mayFill(row))) {
+    if (this.log !== undefined && (this.trims(id) || row.makes !== undefined || this.shards.mayFill(row))) {
       // A worker's command is logged before it runs, so it must not find the shard full, or tell what is to be logged.
       return this.inPlace.executeWrite(session, row, id);
     }

@@ -10,7 +10,7 @@ import { arityFits, BLOCKING, type CommandTable, WRITE } from '../engine/command
 import { execute, executeAccepted } from '../engine/execute.ts';
 import { expireDue } from '../engine/keyspace.ts';
 import { hasSingleKey, markShards } from '../engine/locks.ts';
-import { BatchReader } from '../engine/log/batch.ts';
+import { BatchReader, FAILED_SEED } from '../engine/log/batch.ts';
 import { settingIndex } from '../engine/settings.ts';
 
 const DATABASES = settingIndex('databases');
@@ -72,8 +72,7 @@ export class Replayer {
       call.retried = (row.flags & BLOCKING) !== 0;
       const { errors } = reply;
       call.isReplay = true;
-      // One with a seed may have been refused then: a worker ran it, or it was done in part.
-      if (batch.hasSeed) execute(call, row, NO_EVICTION);
+      if (this.hadFailed) execute(call, row, NO_EVICTION);
       else executeAccepted(call, row);
       call.isReplay = false;
       reply.length = mark;
@@ -84,11 +83,16 @@ export class Replayer {
     }
   }
 
+  /** It was done in part, and found no room for the rest. */
+  private get hadFailed(): boolean {
+    return this.batch.hasSeed && this.batch.seed === FAILED_SEED;
+  }
+
   private failed(index: number): void {
     const { call } = this;
     const what = `${call.shown(0, 64)} of entry ${index}: ${call.reply.lastError}`;
-    // One that a worker ran, or that failed then, has a seed (net/writes.ts).
-    if (call.reply.lastError === 'OOM' && !this.batch.hasSeed) {
+    // Workers get no write that might find no room; other errors of theirs are in the log too, and have a seed (net/writes.ts).
+    if (call.reply.lastError === 'OOM' && !this.hadFailed) {
       throw new ReplayError(
         `the log cannot be run again, there is no room: ${what}. Start with a larger --arena-size, or more --shards`,
       );

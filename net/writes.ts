@@ -12,14 +12,12 @@ import { Effect } from '../engine/effect.ts';
 import type { Eviction, EvictionGuard } from '../engine/eviction.ts';
 import { execute, executeAccepted } from '../engine/execute.ts';
 import { databaseOf } from '../engine/keyspace.ts';
+import { FAILED_SEED } from '../engine/log/batch.ts';
 import type { LogFront } from '../engine/log/front.ts';
 import { keyLength, keyStart, recordKeyspace } from '../engine/record.ts';
 import { usableSize } from '../engine/spans.ts';
 import { valueBytes } from '../engine/values.ts';
 import type { Proposals } from './replica/proposals.ts';
-
-/** Of a command that drew nothing, changed something, and came to an error all the same: one that filled its shard. */
-const FAILED_SEED = 1;
 
 export class Writes implements EvictionGuard {
   /** On a replica, where what runs here are entries of the group's log: what is to become such. */

@@ -21,6 +21,9 @@ const HAS_TIME = 1;
 const HAS_DB = 2;
 const HAS_SEED = 4;
 
+/** The seed of a command that drew nothing, changed something, and came to an error all the same: one that filled its shard. */
+export const FAILED_SEED = 1;
+
 /** Flags, time, database, seed and argument count take this much at most. */
 const HEAD_BYTES = 1 + 8 + 2 + 4 + 5;
 const VARINT_BYTES = 5;

@@ -17,6 +17,9 @@ const KEPT_ENTRIES = 65536;
 const FIRST_BYTES = 4096;
 const FIRST_ENTRIES = 256;
 
+/** Any number; the fraction of the golden ratio. */
+const SALT = 0x9e3779b9;
+
 export class MemberList {
   count = 0;
   bytes = new Uint8Array(FIRST_BYTES);
@@ -33,13 +36,16 @@ export class MemberList {
   private seed0 = 0;
   private seed1 = 0;
 
-  /** Empties the list; the seeds are those of an arena, so that nobody can choose members that collide. */
+  /**
+   * Empties the list; the seeds are those of an arena, so that nobody can choose members that collide. Not as they are: members that
+   * come in the order of the arena's hashes would fill the places as one run, and each would be looked for along all of it.
+   */
   clear(seed0: number, seed1: number): void {
     this.count = 0;
     this.used = 0;
     this.hashed = false;
-    this.seed0 = seed0;
-    this.seed1 = seed1;
+    this.seed0 = seed0 ^ SALT;
+    this.seed1 = seed1 ^ SALT;
     if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(FIRST_BYTES);
     if (this.starts.length > KEPT_ENTRIES) {
       this.resize(FIRST_ENTRIES);

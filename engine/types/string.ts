@@ -12,7 +12,7 @@
  * A string that grows (APPEND, SETRANGE, SETBIT) gets twice the room it needs, above 1 MiB a MiB more than it needs, so
  * that appending byte by byte is linear in the end.
  */
-import { alloc, canHold, free, KIND_FIXED, usableSize } from '../alloc.ts';
+import { alloc, arenaBytes, canHold, free, hasRoom, KIND_FIXED, usableSize } from '../alloc.ts';
 import type { Arena, Offset } from '../arena.ts';
 import type { Call } from '../call.ts';
 import type { Footprint } from '../footprint.ts';
@@ -45,12 +45,15 @@ import { settingIndex } from '../settings.ts';
 import { hasRoot, registerValueOps } from '../values.ts';
 
 const MAX_BULK_BYTES = settingIndex('proto-max-bulk-len');
+const APPENDONLY = settingIndex('appendonly');
 
 /** The longest string that lies in its key's record. */
 export const MAX_INLINE_BYTES = 65536;
 const ROOT_HEADER_BYTES = 8;
 /** Up to here a string that grows gets as much slack as it has bytes, from here on this much. */
 const MAX_SLACK_BYTES = 1024 * 1024;
+/** Of a shard that is fuller than this, strings that are logged get none. */
+const SLACK_PART = 3 / 4;
 /** Redis keeps strings up to here in one block with their header, and calls them embstr. */
 const MAX_EMBSTR_BYTES = 44;
 /** `expireAtMs` of `setString`: the key keeps the expiry it has. */
@@ -166,7 +169,7 @@ export function growString(c: Call, i: number, record: Offset, length: number): 
   }
   const had = stringLength(a, record);
   if (length > had) {
-    const grown = makeRoom(a, record, had, length);
+    const grown = makeRoom(c, record, had, length);
     if (grown === 0) {
       // The record itself may have taken the last page.
       if (isNew) deleteRecord(a, record);
@@ -181,21 +184,22 @@ export function growString(c: Call, i: number, record: Offset, length: number): 
 }
 
 /** Gives a string of `had` bytes room for `length`, more than it had, and makes that its length. 0 when there is no room. */
-function makeRoom(a: Arena, record: Offset, had: number, length: number): Offset {
+function makeRoom(c: Call, record: Offset, had: number, length: number): Offset {
+  const a = c.arena;
   if (hasRoot(a, record)) {
     const root = valueWord(a, record);
     if (length <= stringRoom(a, record)) {
       a.u32[root >>> 2] = length;
       return record;
     }
-    const grown = growRoot(a, root + ROOT_HEADER_BYTES, had, length);
+    const grown = growRoot(c, root + ROOT_HEADER_BYTES, had, length);
     if (grown === 0) return 0;
     setValueWord(a, record, grown);
     free(a, root);
     return record;
   }
   if (length > MAX_INLINE_BYTES) {
-    const root = growRoot(a, valueStart(a, record), had, length);
+    const root = growRoot(c, valueStart(a, record), had, length);
     if (root === 0) return 0;
     const to = dropInline(a, record);
     linkRoot(a, to, root);
@@ -210,16 +214,28 @@ function makeRoom(a: Arena, record: Offset, had: number, length: number): Offset
   return record;
 }
 
-/** A root for `length` bytes with slack as the arena allows, beginning with the `had` bytes at `from`. */
-function growRoot(a: Arena, from: Offset, had: number, length: number): Offset {
+/**
+ * A root for `length` bytes with slack as the arena allows, beginning with the `had` bytes at `from`. What a log is to make again, or
+ * other replicas make too, has slack only while there is plenty: in memory that is divided otherwise it might be all that is missing.
+ */
+function growRoot(c: Call, from: Offset, had: number, length: number): Offset {
+  const a = c.arena;
   let capacity = had === 0 ? length : length + Math.min(length, MAX_SLACK_BYTES);
-  if (!canHold(a, capacity)) {
+  const isKept = c.isReplay || c.isReplica || c.settings.f64[APPENDONLY] !== 0;
+  if ((isKept && arenaBytes(a) + capacity > a.u8.length * SLACK_PART) || !hasRoom(a, capacity)) {
     capacity = length;
     if (!canHold(a, capacity)) return 0;
   }
   const root = newRoot(a, length, capacity);
   copyBytes(a.u8, root + ROOT_HEADER_BYTES, a.u8, from, had);
   return root;
+}
+
+/** Gives a record whose root is gone another one, with these bytes and no slack (repack.ts). */
+export function placeString(a: Arena, record: Offset, bytes: Uint8Array): void {
+  const root = newRoot(a, bytes.length, bytes.length);
+  a.u8.set(bytes, root + ROOT_HEADER_BYTES);
+  setValueWord(a, record, root);
 }
 
 registerValueOps(TYPE_STRING, {

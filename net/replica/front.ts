@@ -23,9 +23,9 @@ import { requestBytes } from '../../engine/request.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { MEMORY_PER_BYTE } from '../dispatch-shards.ts';
 import { DONE, type Outcome, QUEUED, STALLED } from '../executor.ts';
+import { Footprints, makesMuch } from '../footprints.ts';
 import type { Parser } from '../parser.ts';
 import type { Session } from '../session.ts';
-import { Footprints } from './footprints.ts';
 import { errorBytes, type Forwarded, type Forwards, NO_LEADER_TEXT, NOT_APPLIED_TEXT, RETRIES } from './forwards.ts';
 import { ONCE_WORDS, onceRow } from './once.ts';
 import { Planner } from './planner.ts';
@@ -196,8 +196,7 @@ export class ReplicaFront implements Front {
     if (this.isCopying && !this.isIdle()) return STALLED;
     this.isCopying = false;
     if (row.name === 'spop') return this.stagePop(owner, row, target, seq, protocol);
-    const mayMake = (command.flags & COPIES) !== 0 || command.makes !== undefined;
-    const isIdle = mayMake && this.isIdle();
+    const isIdle = makesMuch(command) && this.isIdle();
     const made = this.footprints.measure(command, words, isIdle ? 0 : Math.max(1, proposals.unappliedBytes));
     const refusal = this.refusalFor(row, command.flags, made);
     // What is under way may change how much it makes.

@@ -386,6 +386,14 @@ describe.each(TARGETS)('%s', (_name, start) => {
     expect(await replies).toEqual(['+OK\r\n', bulks('k', 'v'), ':2\r\n', NONE, '+PONG\r\n']);
   });
 
+  it('waits for 50,000 keys without keeping others waiting', async () => {
+    const startedMs = performance.now();
+    const { reply } = await waits('blpop', ...Array.from({ length: 50_000 }, (_, i) => `key:${i}`), '0');
+    expect(await main.run('rpush', 'key:49999', 'x')).toBe(':1\r\n');
+    expect(await reply).toBe(bulks('key:49999', 'x'));
+    expect(performance.now() - startedMs).toBeLessThan(1500);
+  });
+
   it('takes nothing for a client that has gone', async () => {
     const gone = await waits('blpop', 'k', '0');
     const stays = await waits('blpop', 'k', '0');

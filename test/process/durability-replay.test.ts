@@ -203,6 +203,35 @@ describe('a log that cannot be run again', () => {
     TIMEOUT,
   );
 
+  it.each(MODES)(
+    'finds room again for strings that grew in a shard that is half full, and stops where it finds none: dispatch %s',
+    async (mode) => {
+      const flags = [...ALWAYS, '--shards', '1', '--dispatch', mode, '--arena-size'];
+      await start([...flags, '32mb']);
+      const random = new Random(2);
+      let refused = 0;
+      for (let i = 0; i < 300; i++) {
+        const key = `s${random.below(40)}`;
+        const text = 'v'.repeat(random.below(10) < 6 ? random.below(30_000) : random.below(1_500_000));
+        const kind = random.below(20);
+        let command = ['DEL', key];
+        if (kind < 8) command = ['SET', key, text];
+        else if (kind < 15) command = ['APPEND', key, text];
+        else if (kind < 17) command = ['SETRANGE', key, String(text.length), 'end'];
+        const reply = (await (node as DurableNode).ask(command))[0];
+        if (reply.startsWith('-OOM')) refused++;
+      }
+      expect(refused).toBeGreaterThan(0);
+      const before = await read();
+      await node?.kill();
+      await start([...flags, '32mb']);
+      expect(differencesOf(before, await read())).toEqual([]);
+      await node?.kill();
+      expect(await refusal([...flags, '4mb'])).toMatch(/no room.*entry.*--arena-size/);
+    },
+    TIMEOUT,
+  );
+
   it(
     'is not made by an MSET that was refused, as one of its shards was full',
     async () => {

@@ -278,9 +278,22 @@ describe('locks and bounds', () => {
     cache.engine.settings.set('maxmemory', 1);
     expect(cache.write('get', 'nothing')).toBe(true);
     expect(cache.sum(COUNTER_KEYS)).toBeGreaterThan(10_000);
-    cache.write('get', 'nothing');
-    cache.write('get', 'nothing');
+    for (let i = 0; i < 6; i++) cache.write('get', 'nothing');
     expect(cache.sum(COUNTER_KEYS)).toBe(0);
+  });
+
+  it('of values of hundreds of elements too', () => {
+    const cache = new Cache('allkeys-lru', 0);
+    const fields = Array.from({ length: 500 }, (_, i) => [`field:${i}`, `value:${i}`]).flat();
+    for (let i = 0; i < 1000; i++) cache.write('hset', `hash:${i}`, ...fields);
+    const used = cache.sum(COUNTER_USED_BYTES);
+    cache.engine.settings.set('maxmemory', used);
+    cache.write('set', 'one more', 'x'.repeat(2000));
+    cache.write('get', 'nothing');
+    cache.engine.settings.set('maxmemory', Math.floor(used / 2));
+    expect(cache.write('get', 'nothing')).toBe(true);
+    expect(cache.sum(COUNTER_EVICTED)).toBeGreaterThan(20);
+    expect(cache.sum(COUNTER_EVICTED)).toBeLessThan(300);
   });
 
   it('a change of policy takes effect at once', () => {

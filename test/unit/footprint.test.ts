@@ -4,7 +4,7 @@ import { arenaBytes } from '../../engine/alloc.ts';
 import { Footprint } from '../../engine/footprint.ts';
 import type { SettingName } from '../../engine/settings.ts';
 import { MainShards } from '../../net/dispatch-shards.ts';
-import { Footprints } from '../../net/replica/footprints.ts';
+import { Footprints } from '../../net/footprints.ts';
 import { type Arg, TestEngine } from '../support/engine.ts';
 import { payloadOf } from '../support/rdb-write.ts';
 

@@ -1,19 +1,24 @@
 /**
- * What the write at hand makes in memory beside its arguments (engine/footprint.ts), as the leader asks before it proposes it. Main
- * thread; locks the shards of the command until the turn ends.
+ * What the write at hand makes in memory beside its arguments (engine/footprint.ts): the leader of a group asks before it proposes it, and
+ * a node with a log before a worker gets it. Main thread; locks the shards of the command until the turn ends.
  */
-import { usableSize } from '../../engine/alloc.ts';
-import type { Call } from '../../engine/call.ts';
-import { COPIES, type CommandRow } from '../../engine/command.ts';
-import { Footprint } from '../../engine/footprint.ts';
-import { lookupQuiet } from '../../engine/keyspace.ts';
-import { hasSingleKey, keyArgumentsOf } from '../../engine/locks.ts';
-import { isString } from '../../engine/types/string.ts';
-import { valueBytes } from '../../engine/values.ts';
-import type { MainShards } from '../dispatch-shards.ts';
+import { usableSize } from '../engine/alloc.ts';
+import type { Call } from '../engine/call.ts';
+import { COPIES, type CommandRow } from '../engine/command.ts';
+import { Footprint } from '../engine/footprint.ts';
+import { lookupQuiet } from '../engine/keyspace.ts';
+import { hasSingleKey, keyArgumentsOf } from '../engine/locks.ts';
+import { isString } from '../engine/types/string.ts';
+import { valueBytes } from '../engine/values.ts';
+import type { MainShards } from './dispatch-shards.ts';
 
 /** As a part of what is made: it may be laid out otherwise. */
 const LAYOUT_PART = 1.5;
+
+/** Whether the row's command may take far more memory than its arguments have bytes. */
+export function makesMuch(row: CommandRow): boolean {
+  return row.makes !== undefined || (row.flags & COPIES) !== 0;
+}
 
 export class Footprints {
   private readonly last = new Footprint();
@@ -33,7 +38,7 @@ export class Footprints {
   measure(row: CommandRow, words: number, ahead: number): Footprint {
     const { call, last } = this;
     last.clear();
-    if (row.makes === undefined && (row.flags & COPIES) === 0) return last;
+    if (!makesMuch(row)) return last;
     if (words === 0) this.add(row, ahead);
     else {
       const outer = call.row as CommandRow;
