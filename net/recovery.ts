@@ -5,13 +5,14 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { ArenaFullError } from '../engine/alloc.ts';
 import { WORD_DATABASES } from '../engine/arena.ts';
 import type { Call } from '../engine/call.ts';
 import type { CommandTable } from '../engine/command.ts';
 import { flushDatabase } from '../engine/keyspace.ts';
 import { PIECE_HEADER_BYTES } from '../engine/log/link.ts';
 import { realDisk } from '../engine/log/realdisk.ts';
-import { RdbError } from '../engine/rdb/errors.ts';
+import { NO_ROOM_TEXT, RdbError } from '../engine/rdb/errors.ts';
 import { RDB_OPCODE_AUX } from '../engine/rdb/opcodes.ts';
 import { openRdbSource, RdbFile } from '../engine/rdb/read.ts';
 import { LOG_INDEX_FACT } from '../engine/rdb/write.ts';
@@ -272,6 +273,7 @@ function explained<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
+    if (error instanceof ArenaFullError) throw new Error(`${path}: ${NO_ROOM_TEXT}`);
     if (!(error instanceof RdbError)) throw error;
     throw new Error(`${path}: ${error.message}${error.code === 'BAD_DATABASE' ? '' : `. ${ADVICE}`}`);
   }

@@ -41,3 +41,6 @@ export class RdbError extends Error {
     this.wanted = wanted;
   }
 }
+
+/** Of a file whose keys do not fit into the shards. */
+export const NO_ROOM_TEXT = 'its keys find no room. Start with a larger --arena-size, or more --shards';

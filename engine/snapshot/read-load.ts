@@ -3,9 +3,10 @@
  * own shards, while the caller holds everything. What they do twice, decompressing and parsing, is about a third of the
  * work.
  */
+import { ArenaFullError } from '../alloc.ts';
 import type { Call } from '../call.ts';
 import { ItemLoader } from '../rdb/decode.ts';
-import { RdbError } from '../rdb/errors.ts';
+import { NO_ROOM_TEXT, RdbError } from '../rdb/errors.ts';
 import { RdbInput } from '../rdb/input.ts';
 import { damaged, SnapshotError } from './file-errors.ts';
 import type { ChunkSource, SnapshotChunk } from './read.ts';
@@ -64,6 +65,7 @@ function loadSome(source: ChunkSource, loader: ItemLoader, call: Call, input: Rd
     for (let i = 0; i < STEP_ITEMS && input.at < input.end; i++) loader.load(call, input);
   } catch (error) {
     // The bytes are what was written, so whoever encoded them is another program, or has made a mistake.
+    if (error instanceof ArenaFullError) throw new SnapshotError('IO', `${source.file}: ${NO_ROOM_TEXT}`, source.file);
     if (!(error instanceof RdbError)) throw error;
     if (error.code === 'BAD_DATABASE') throw new SnapshotError('IO', `${source.file}: ${error.message}`, source.file);
     throw damaged(source.file, source.bytesDone, `a chunk is no RDB: ${error.message}`);

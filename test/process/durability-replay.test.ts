@@ -171,6 +171,9 @@ describe('a log that cannot be run again', () => {
       await start(ALWAYS);
       expect(await node?.ask(['DBSIZE'], ['SAVE'])).toEqual([':3000\r\n', '+OK\r\n']);
       expect(await refusal([...ALWAYS, '--databases', '4'])).toMatch(/keys of database 9.*--databases/);
+      expect(await refusal([...ALWAYS, '--shards', '1', '--arena-size', '1mb'])).toMatch(
+        /\.mrs: its keys find no room.*--arena-size/,
+      );
     },
     TIMEOUT,
   );
