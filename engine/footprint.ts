@@ -3,6 +3,11 @@
  * compressed. Rows of the command table tell it (`makes`), before the write runs and without changing anything. It is for
  * replicas: what cannot be had when an entry is applied must be had on none of them, so the leader asks before (net/replica/front.ts).
  */
+/** What an element takes beside its bytes where each has a record and a place in a table and a tree, at most. */
+export const ELEMENT_BYTES = 64;
+/** The shortest element of a packed collection. */
+export const PACKED_BYTES = 2;
+
 export class Footprint {
   /** Bytes of all of it, at most; a little more may be taken where memory is laid out otherwise. */
   bytes = 0;

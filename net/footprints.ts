@@ -5,11 +5,11 @@
 import { usableSize } from '../engine/alloc.ts';
 import type { Call } from '../engine/call.ts';
 import { COPIES, type CommandRow } from '../engine/command.ts';
-import { Footprint } from '../engine/footprint.ts';
+import { ELEMENT_BYTES, Footprint, PACKED_BYTES } from '../engine/footprint.ts';
 import { lookupQuiet } from '../engine/keyspace.ts';
 import { hasSingleKey, keyArgumentsOf } from '../engine/locks.ts';
 import { isString } from '../engine/types/string.ts';
-import { valueBytes } from '../engine/values.ts';
+import { hasRoot, valueBytes } from '../engine/values.ts';
 import type { MainShards } from './dispatch-shards.ts';
 
 /** As a part of what is made: it may be laid out otherwise. */
@@ -75,8 +75,11 @@ export class Footprints {
       const record = lookupQuiet(call, i);
       if (record === 0) continue;
       const { arena } = call;
-      const bytes = usableSize(arena, record) + valueBytes(arena, record);
-      this.last.addUnsure(bytes, isString(arena, record) ? bytes : 0);
+      let bytes = usableSize(arena, record) + valueBytes(arena, record);
+      const isText = isString(arena, record);
+      // What is packed may become elements of a table.
+      if (!isText && !hasRoot(arena, record)) bytes *= ELEMENT_BYTES / PACKED_BYTES;
+      this.last.addUnsure(bytes, isText ? bytes : 0);
     }
   }
 }

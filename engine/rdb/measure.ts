@@ -1,5 +1,5 @@
 /** How much memory a value takes that comes as RDB bytes, which may be compressed: without making it. Any thread. */
-import type { Footprint } from '../footprint.ts';
+import { ELEMENT_BYTES, type Footprint, PACKED_BYTES } from '../footprint.ts';
 import { NewKey } from './decode-key.ts';
 import { ValueDecoder } from './decode-value.ts';
 import type { RdbInput } from './input.ts';
@@ -19,10 +19,6 @@ import {
   RDB_ZSET_ZIPLIST,
 } from './opcodes.ts';
 
-/** What an element takes beside its bytes where each has a record and a place in a table and a tree, at most. */
-const ELEMENT_BYTES = 64;
-/** The shortest element of a packed collection. */
-const PACKED_BYTES = 2;
 /** What such an element takes in a list or stream, which stay packed. */
 const REPACKED_BYTES = 6;
 const STAYS_PACKED = new Set([

@@ -16,7 +16,7 @@ import {
   WRITE,
 } from '../../engine/command.ts';
 import { ERR, wrongArity } from '../../engine/errors.ts';
-import { Footprint } from '../../engine/footprint.ts';
+import { ELEMENT_BYTES, Footprint } from '../../engine/footprint.ts';
 import type { RaftCore } from '../../engine/raft/core.ts';
 import type { LogIndex } from '../../engine/raft/entry.ts';
 import { requestBytes } from '../../engine/request.ts';
@@ -245,7 +245,8 @@ export class ReplicaFront implements Front {
     const bytes = requestBytes(this.call);
     const isLong = bytes > PAGE_BYTES || made.longest > PAGE_BYTES;
     const isLarge = this.isTight || isLong || made.bytes > PAGE_BYTES;
-    if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + bytes + made.bytes)) return false;
+    const all = bytes + this.call.argc * ELEMENT_BYTES + made.bytes;
+    if (isLarge && shards.isTight(row, RESERVED_PART, this.comingBytes + all)) return false;
     return !isLong || shards.findsRoom(row, bytes * 2 + made.longest);
   }
 

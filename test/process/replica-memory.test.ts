@@ -153,6 +153,23 @@ describe('a leader whose memory is full', () => {
       client.close();
     }, 60_000);
 
+    it('one ZADD of many short members', async () => {
+      const members = Array.from({ length: 200_000 }, (_, i) => ['1', `m${i}`]).flat();
+      const client = await expectSome((side) => [side === 0 ? ['zadd', 'z', ...members] : ['sadd', 's', 'one']]);
+      client.close();
+    }, 60_000);
+
+    it('ZUNIONSTORE of sets of integers', async () => {
+      const numbers = Array.from({ length: 500 }, (_, i) => String(i));
+      const sets = Array.from({ length: 50 }, (_, i) => ['sadd', `s${i}`, ...numbers.map((n) => `${i}${n}`)]);
+      const keys = Array.from({ length: 50 }, (_, i) => `s${i}`);
+      const client = await expectSome(
+        (side) => Array.from({ length: 20 }, (_, i) => ['zunionstore', `z${side}:${i}`, 50, ...keys]),
+        ...sets,
+      );
+      client.close();
+    }, 60_000);
+
     it('SORT with GET and STORE', async () => {
       const sort = ['sort', 'list', 'get', 'w:*', 'get', 'w:*', 'store'];
       const client = await expectSome(
